@@ -1,0 +1,140 @@
+"""Every setting, read from the environment once and checked.
+
+Importing this module reads nothing and connects nothing. `load_config()` names every bad setting in one error.
+"""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+QUEUES = ("high", "default", "low")
+LOCAL_TENANT = "local"
+_HEX = set("0123456789abcdef")
+
+
+class ConfigError(Exception):
+    """A setting is missing or wrong; the message says which, and how to mend it."""
+
+
+class Config(BaseSettings):
+    """The settings. Field names are the environment variables, in lower case."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    # Where things are
+    data_dir: Path = Field(default=Path("var"), description="Folder for everything that we keep on this machine.")
+    redis_url: str = Field(
+        default="", description="Redis or Valkey, `redis://` or `rediss://`. Empty: an embedded server is started."
+    )
+    database_url: str = Field(default="", description="SQLAlchemy or Heroku URL. Empty: SQLite under `DATA_DIR`.")
+    storage_url: str = Field(default="", description="`file://`, `s3://`, `gs://`, `az://`. Empty: under `DATA_DIR`.")
+
+    # Web
+    host: str = Field(default="", description="Address to listen on. Empty: 0.0.0.0 with API_KEYS, else 127.0.0.1.")
+    port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
+    web_concurrency: int = Field(default=2, ge=1, le=64, description="Web processes.")
+    api_keys: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict,
+        description="`sha256-of-key:tenant`, comma-separated. Empty: one tenant, on loopback only.",
+    )
+    dashboard_password: SecretStr | None = Field(
+        default=None, description="Password of the user `admin` at `/rq`. Empty: `/rq` answers 404."
+    )
+    max_upload_bytes: int = Field(default=50 * 2**20, ge=1024, description="Largest document taken, in bytes.")
+    max_json_bytes: int = Field(default=2**20, ge=1024, description="Largest JSON body taken, in bytes.")
+    max_streams: int = Field(default=1000, ge=1, description="Event streams open at once in one web process.")
+
+    # Jobs
+    max_task_age_hours: int = Field(default=168, ge=1, description="Hours that an ended job and its events are kept.")
+    worker_ttl: int = Field(default=20, ge=5, description="Seconds after which a silent worker is taken for dead.")
+
+    # Documents
+    pdf_engine: str = Field(default="pypdf", pattern="^(pypdf|pdfium)$", description="`pypdf` or `pdfium`.")
+    parse_memory_mb: int = Field(default=1024, ge=128, description="Address space of a parsing process, in MiB.")
+    parse_cpu_seconds: int = Field(default=120, ge=1, description="CPU time of a parsing process, in seconds.")
+    parse_wall_seconds: int = Field(default=300, ge=1, description="Wall time of a parsing process, in seconds.")
+    max_pages: int = Field(default=5000, ge=1, description="Pages taken from one document.")
+
+    # Models
+    embedder: str = Field(default="use", description="`use`, or `openai` for EMBEDDING_URL.")
+    embedding_url: str = Field(default="", description="Base URL of an OpenAI-compatible `/v1/embeddings`.")
+    embedding_model: str = Field(default="", description="Model name sent to EMBEDDING_URL.")
+    embedding_key: SecretStr | None = Field(default=None, description="Bearer key for EMBEDDING_URL.")
+    llm_url: str = Field(
+        default="", description="Base URL of an OpenAI-compatible `/v1/chat/completions`. Empty: none."
+    )
+    llm_model: str = Field(default="", description="Model name sent to LLM_URL.")
+    llm_key: SecretStr | None = Field(default=None, description="Bearer key for LLM_URL.")
+    llm_timeout: float = Field(default=60.0, gt=0, description="Seconds that one model call may take in all.")
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _parse_api_keys(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        keys: dict[str, str] = {}
+        for entry in filter(None, (part.strip() for part in value.split(","))):
+            digest, _, tenant = entry.partition(":")
+            if len(digest) != 64 or not set(digest.lower()) <= _HEX or not _is_tenant(tenant):
+                raise ValueError("each entry is <64 hex digits of SHA-256>:<tenant>; `make key` prints one")
+            keys[digest.lower()] = tenant
+        return keys
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The database URL with the driver that we ship: psycopg 3 for PostgreSQL."""
+        if not self.database_url:
+            return f"sqlite:///{self.data_dir / 'offstage.db'}"
+        scheme, _, rest = self.database_url.partition("://")
+        return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else self.database_url
+
+    @property
+    def bind_host(self) -> str:
+        """The address to listen on when none was given."""
+        return self.host or ("0.0.0.0" if self.api_keys else "127.0.0.1")  # noqa: S104 - keys guard it
+
+    @property
+    def result_ttl(self) -> int:
+        """Seconds that an ended job is kept."""
+        return self.max_task_age_hours * 3600
+
+    def check_bind(self, host: str) -> None:
+        """Refuse to serve an open API on an address that others can reach.
+
+        Raises:
+            ConfigError: `host` is not loopback and no API keys are set.
+        """
+        if not self.api_keys and not _is_loopback(host):
+            raise ConfigError(
+                f"Refusing to listen on {host} without API keys: anyone who reaches it could use it. "
+                "Set API_KEYS (`make key` prints a key and its entry), or listen on 127.0.0.1."
+            )
+
+
+def load_config(**overrides: Any) -> Config:
+    """Return the settings of this process.
+
+    Raises:
+        ConfigError: naming every setting that is missing or wrong.
+    """
+    try:
+        return Config(**overrides)
+    except ValidationError as error:
+        problems = "\n".join(f"  {'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"Bad settings:\n{problems}") from None
+
+
+def _is_tenant(name: str) -> bool:
+    return 0 < len(name) <= 64 and name.replace("-", "").replace("_", "").isalnum() and name.isascii()
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.startswith("unix:"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

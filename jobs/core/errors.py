@@ -1,0 +1,79 @@
+"""Errors that jobs raise, and how they are classified: by type, never by text.
+
+A class's docstring is its public text, unless an instance brings its own. `code` is stable: clients may rely on it.
+"""
+
+from typing import Any, ClassVar
+
+
+class JobError(Exception):
+    """The job failed."""
+
+    code: ClassVar[str] = "job_failed"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str = "", **details: Any) -> None:
+        super().__init__(message or (type(self).__doc__ or "").splitlines()[0])
+        self.details = details
+
+
+class RetryableError(JobError):
+    """Something outside failed for now; trying again can help.
+
+    `retry_after` is the wait in seconds that the other side asked for.
+    """
+
+    code = "temporarily_unavailable"
+    retryable = True
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.retry_after = retry_after
+
+
+class NonRetryableError(JobError):
+    """The job cannot succeed as it was asked for; trying again would end the same way."""
+
+    code = "not_possible"
+
+
+class FatalError(JobError):
+    """Something is set up wrongly; no job of this kind can succeed before a person mends it."""
+
+    code = "misconfigured"
+
+
+class JobTimeout(RetryableError):
+    """The job took longer than its timeout."""
+
+    code = "timeout"
+
+
+class ResourceLimitExceeded(NonRetryableError):
+    """The job needed more memory, CPU or wall time than its kind may use."""
+
+    code = "resource_limit"
+
+
+class WorkerDied(RetryableError):
+    """The worker process ended while it ran the job."""
+
+    code = "worker_died"
+
+
+class JobCanceled(JobError):
+    """The job was canceled."""
+
+    code = "canceled"
+
+
+class UnknownJobType(NonRetryableError):
+    """This worker knows no job type of that name."""
+
+    code = "unknown_job_type"
+
+
+class InvalidArguments(NonRetryableError):
+    """The job's arguments do not fit its type."""
+
+    code = "invalid_arguments"

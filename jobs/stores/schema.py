@@ -1,0 +1,88 @@
+"""Our tables. Every row carries its tenant.
+
+The migrations in `migrations/versions` create them; a test holds the two against each other.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+# SQLite numbers rows by itself only where the key is its own INTEGER type.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("filename", String(255), nullable=False),
+    Column("media_type", String(100), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("blob", String(255), nullable=False),
+    Column("status", String(20), nullable=False),  # processing, completed, failed
+    Column("job_id", String(64)),
+    Column("page_count", Integer, nullable=False, default=0),
+    Column("content_length", Integer, nullable=False, default=0),  # characters
+    Column("passage_count", Integer, nullable=False, default=0),
+    Column("vector_status", String(20), nullable=False, default="pending"),  # pending, completed, failed
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("completed_at", DateTime(timezone=True)),
+    UniqueConstraint("tenant", "sha256"),
+    sqlite_autoincrement=True,  # an id is never used again
+)
+
+pages = Table(
+    "pages",
+    metadata,
+    Column("document_id", Id, ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),  # from 1
+    Column("tenant", String(64), nullable=False),
+    Column("text", Text, nullable=False),
+)
+
+passages = Table(
+    "passages",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("document_id", Id, ForeignKey("documents.id", ondelete="CASCADE"), nullable=False),
+    Column("page", Integer, nullable=False),
+    Column("start", Integer, nullable=False),  # offset in the page's text, in characters
+    Column("text", Text, nullable=False),
+    Index(None, "document_id"),
+    sqlite_autoincrement=True,  # the vector index reads "what is new" by id
+)
+
+vectors = Table(
+    "vectors",
+    metadata,
+    Column("passage_id", Id, ForeignKey("passages.id", ondelete="CASCADE"), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("model", String(100), nullable=False),
+    Column("embedding", LargeBinary, nullable=False),  # float32, little-endian, unit length
+)
+
+__all__ = ["documents", "metadata", "pages", "passages", "vectors"]
