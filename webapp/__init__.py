@@ -1,0 +1,51 @@
+"""The web side: it checks a request, starts a job, and answers at once."""
+
+from flask import Flask
+from flask_openapi3 import Info, OpenAPI
+
+from config import Config, load_config
+from jobs.core.client import JobClient
+from jobs.core.spec import discover
+from jobs.services import Services, build_services
+from webapp.api import documents, jobs, ops
+from webapp.auth import register_auth
+from webapp.errors import invalid, register_errors
+from webapp.extension import Offstage
+from webapp.requests import StrictRequest, register_limits
+from webapp.sse import EventHub, EventStreams
+
+BLUEPRINTS = (documents.bp, jobs.bp, ops.bp)
+
+
+class _App(OpenAPI):
+    request_class = StrictRequest
+
+
+def create_app(config: Config | None = None, services: Services | None = None) -> Flask:
+    """Return the application. Nothing connects before the first request.
+
+    Raises:
+        ConfigError: a setting is missing or wrong.
+    """
+    config = config or (services.config if services else load_config())
+    services = services or build_services(config)
+    app = _App(
+        __name__,
+        info=Info(title="Offstage", version="0.1.0", description="Answers at once; does the slow work offstage."),
+        validation_error_callback=invalid,
+        doc_ui=False,
+        static_folder=None,
+    )
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    discover()
+    client = JobClient(services.redis, result_ttl=config.result_ttl)
+    hub = EventHub(services.redis, config.max_streams)
+    app.extensions["offstage"] = Offstage(services, client, EventStreams(services.redis, client, hub))
+    register_limits(app, config)
+    register_auth(app, config)
+    register_errors(app)
+    for blueprint in BLUEPRINTS:
+        app.register_api(blueprint)
+    app.add_url_rule("/openapi.json", "openapi", lambda: app.json.response(app.api_doc))
+    return app

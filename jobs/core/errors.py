@@ -77,3 +77,10 @@ class InvalidArguments(NonRetryableError):
     """The job's arguments do not fit its type."""
 
     code = "invalid_arguments"
+
+
+class Interrupted(BaseException):
+    """The worker is asked to stop: the job leaves at a checkpoint and goes on elsewhere, without using an attempt.
+
+    Not an `Exception`, so that a job's own `except Exception` does not swallow it.
+    """

@@ -1,1 +1,158 @@
-"""The one function that RQ executes."""
+"""The one function that RQ executes, and what happens when an attempt fails.
+
+RQ sees three outcomes: a result; a returned `Retry`, for another attempt after a wait of this error's own; or the
+exception, when the job has failed for good.
+"""
+
+import logging
+import os
+import random
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from rq import Retry, get_current_job
+from rq.job import Job
+from rq.timeouts import JobTimeoutException
+
+from jobs.core import keys
+from jobs.core.client import JobClient
+from jobs.core.context import JobContext
+from jobs.core.errors import InvalidArguments, JobCanceled, JobError, JobTimeout, UnknownJobType
+from jobs.core.events import add_event
+from jobs.core.spec import Failure, JobType, discover, get_job_type
+from jobs.core.view import attempt_record
+
+if TYPE_CHECKING:
+    from jobs.services import Services
+
+log = logging.getLogger(__name__)
+
+
+def run(name: str, args: dict[str, Any]) -> Any:
+    """Run a job of the given type in this worker process."""
+    job = get_current_job()
+    if job is None:
+        raise RuntimeError("run() is executed by an RQ worker")
+    return run_with(process_services(), job, name, args)
+
+
+def run_with(services: "Services", job: Job, name: str, args: dict[str, Any]) -> Any:
+    """Run a job with the given services; return its result as JSON data, or a `Retry` for another attempt.
+
+    Raises:
+        Exception: what the job raised, when it has failed for good.
+    """
+    try:
+        job_type = get_job_type(name)
+        context = _context(services, job)
+        return job_type.dump_result(job_type.function(context, job_type.args_model.model_validate(args)))
+    except Exception as error:
+        if isinstance(error, JobCanceled):
+            raise
+        log.exception("job failed", extra={"job_id": job.id, "job_type": name})
+        wait = _record(services, job, error)
+        if wait is None:
+            raise
+        return Retry(max=_retries(job), interval=[wait])
+
+
+def attempt_ended(job: Job, error: JobError) -> float | None:
+    """Record an attempt that ended without the runner: its process was killed, stopped by a limit, or vanished.
+
+    Returns the wait in seconds before the next attempt, or None when the job has failed for good.
+    """
+    return _record(process_services(), job, error)
+
+
+def run_failure_hook(job: Job, failure: Failure) -> None:
+    """Tell the capability that a job has failed for good, so that nothing stays 'processing' for ever."""
+    job_type = _type_of(job)
+    if job_type is None or job_type.on_failure is None:
+        return
+    try:
+        args = job_type.args_model.model_validate(job.args[1])
+        job_type.on_failure(_context(process_services(), job), args, failure)
+    except Exception:
+        log.exception("failure hook failed", extra={"job_id": job.id, "job_type": job_type.name})
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Say what an exception means to clients: by its type, never by its text.
+
+    Errors that carry `code` and `retryable` speak for themselves, ours and the providers' alike. Anything else is a
+    fault of ours: its text stays in the log.
+    """
+    kind = type(error).__name__
+    if isinstance(error, JobTimeoutException):
+        error = JobTimeout()
+    code = getattr(error, "code", None)
+    if isinstance(code, str) and hasattr(error, "retryable"):
+        return Failure(kind, code, str(error), bool(error.retryable))
+    return Failure(kind, "internal_error", "The job failed unexpectedly.", True)
+
+
+@cache
+def _services_of(_pid: int) -> "Services":
+    from config import load_config
+    from jobs.services import build_services
+
+    discover()
+    return build_services(load_config())
+
+
+def process_services() -> "Services":
+    """Return this process's services, built on first use."""
+    return _services_of(os.getpid())
+
+
+def _context(services: "Services", job: Job) -> JobContext:
+    return JobContext(
+        job_id=job.id,
+        tenant=job.meta["tenant"],
+        attempt=(job.number_of_retries or 0) + 1,
+        services=services,
+        client=JobClient(services.redis, result_ttl=services.config.result_ttl),
+    )
+
+
+def _type_of(job: Job) -> JobType | None:
+    try:
+        discover()
+        return get_job_type(job.args[0])
+    except (UnknownJobType, InvalidArguments, LookupError):
+        return None
+
+
+def _retries(job: Job) -> int:
+    return int(job.meta.get("retries", 0))
+
+
+def _record(services: "Services", job: Job, error: BaseException) -> float | None:
+    """Keep a failed attempt and return the wait before the next one, or None if there is none."""
+    tenant, ttl = job.meta["tenant"], services.config.result_ttl
+    failure, used = failure_of(error), job.number_of_retries or 0
+    again = failure.retryable and used < _retries(job)
+    wait = _wait(_type_of(job), used, error) if again else None
+    key = keys.attempts(tenant, job.id)
+    number = services.redis.llen(key) + 1  # type: ignore[operator]
+    with services.redis.pipeline() as pipeline:
+        pipeline.rpush(key, attempt_record(number, job.started_at, job.worker_name or "", failure))
+        pipeline.expire(key, ttl)
+        if again:
+            retry = {"state": "retrying", "wait": wait, "error": {"code": failure.code, "message": failure.message}}
+            add_event(pipeline, tenant, job.id, "status", retry, ttl=ttl)
+        else:  # a later `rq requeue` has all attempts again
+            pipeline.hset(job.key, "number_of_retries", 0)
+        pipeline.execute()
+    return wait
+
+
+def _wait(job_type: JobType | None, used: int, error: BaseException) -> float:
+    asked = getattr(error, "retry_after", None)
+    if asked is not None:
+        return max(1, round(asked))
+    if job_type is None:
+        return 1
+    backoff = job_type.backoff
+    wait = min(backoff.cap, backoff.base * 2**used)
+    return max(1, round(wait * random.uniform(1, 1.25)))  # noqa: S311 - spreads retries, guards nothing

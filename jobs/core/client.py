@@ -1,0 +1,199 @@
+"""Start jobs, look at them, stop them."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from uuid import uuid4
+
+from pydantic import BaseModel, ValidationError
+from redis import Redis
+from rq import Queue
+from rq.command import send_stop_job_command
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import Job
+from rq.registry import FailedJobRegistry
+from rq.serializers import JSONSerializer
+
+from jobs.core import keys
+from jobs.core.errors import InvalidArguments
+from jobs.core.events import end_event
+from jobs.core.fairness import fair_push
+from jobs.core.spec import get_job_type
+from jobs.core.view import JobNotFound, JobView, read_job
+
+RUN = "jobs.core.runner.run"
+MAX_LISTED = 100
+
+
+class WrongState(Exception):
+    """The job's state does not allow that."""
+
+    def __init__(self, view: JobView) -> None:
+        super().__init__(f"The job is {view.state}.")
+        self.view = view
+
+
+class JobClient:
+    """Everything that may be asked of jobs. `result_ttl` is how many seconds an ended job is kept."""
+
+    def __init__(self, redis: "Redis", *, result_ttl: int) -> None:
+        self._redis = redis
+        self._ttl = result_ttl
+        self._queues: dict[str, Queue] = {}
+
+    def start(
+        self,
+        name: str,
+        args: BaseModel | dict[str, Any],
+        *,
+        tenant: str,
+        queue: str | None = None,
+        delay: float = 0,
+        job_id: str | None = None,
+    ) -> str:
+        """Put a job on its queue and return its id.
+
+        `delay` is in seconds. With a `job_id` of the caller's, a job that exists already is left as it is.
+
+        Raises:
+            UnknownJobType: no module declares `name`.
+            InvalidArguments: `args` do not fit the type's model.
+        """
+        job_type = get_job_type(name)
+        checked = _check(job_type.args_model, args)
+        if job_id and self._redis.exists(Job.key_for(job_id)):
+            return job_id
+        job = Job.create(
+            RUN,
+            args=[name, checked.model_dump(mode="json")],
+            id=job_id or uuid4().hex,
+            connection=self._redis,
+            serializer=JSONSerializer,
+            timeout=job_type.timeout,
+            result_ttl=self._ttl,
+            failure_ttl=self._ttl,
+            description=job_type.description(checked),
+            meta={"tenant": tenant, "type": name, "retries": job_type.retries},
+        )
+        self._enqueue(job, self.queue(queue or job_type.queue), tenant, delay)
+        return job.id
+
+    def get(self, tenant: str, job_id: str) -> JobView:
+        """Return a job of the tenant.
+
+        Raises:
+            JobNotFound: the tenant has none of that id.
+        """
+        return read_job(self._redis, tenant, job_id)
+
+    def list(self, tenant: str, *, before: float | None = None, limit: int = 20) -> "list[tuple[float, JobView]]":
+        """Return a tenant's jobs with their creation times, newest first.
+
+        `before` is the creation time to go on from, in seconds since 1970. Ended jobs that Redis has dropped are
+        dropped from the tenant's index as they are met.
+        """
+        found: list[tuple[float, JobView]] = []
+        upper: float | str = "+inf" if before is None else f"({before!r}"
+        wanted = min(limit, MAX_LISTED)
+        while len(found) < wanted:
+            page = cast(
+                "list[tuple[bytes, float]]",
+                self._redis.zrange(
+                    keys.jobs(tenant), upper, "-inf", byscore=True, desc=True, offset=0, num=wanted, withscores=True
+                ),
+            )
+            for job_id, created in page:
+                try:
+                    found.append((created, self.get(tenant, job_id.decode())))
+                except JobNotFound:
+                    self._redis.zrem(keys.jobs(tenant), job_id)
+                upper = f"({created!r}"
+            if len(page) < wanted:
+                break
+        return found[:wanted]
+
+    def cancel(self, tenant: str, job_id: str) -> JobView:
+        """Cancel a job. One that waits never starts; one that runs is stopped; a canceled one stays as it is.
+
+        Raises:
+            JobNotFound: the tenant has none of that id.
+            WrongState: it has completed or failed.
+        """
+        view = self.get(tenant, job_id)
+        if view.state == "canceled":
+            return view
+        if view.ended:
+            raise WrongState(view)
+        if view.state == "running":
+            self._stop_running(tenant, view)
+        else:
+            self._cancel_waiting(tenant, job_id)
+        return self.get(tenant, job_id)
+
+    def requeue(self, tenant: str, job_id: str) -> JobView:
+        """Put a failed job back on its queue, with a full set of attempts.
+
+        Raises:
+            JobNotFound: the tenant has none of that id.
+            WrongState: it has not failed.
+        """
+        view = self.get(tenant, job_id)
+        if view.state != "failed":
+            raise WrongState(view)
+        try:
+            FailedJobRegistry(view.queue, connection=self._redis, serializer=JSONSerializer).requeue(job_id)
+        except InvalidJobOperation:  # another request was quicker
+            return self.get(tenant, job_id)
+        return self.get(tenant, job_id)
+
+    def queue(self, name: str) -> Queue:
+        """Return the RQ queue of that name."""
+        if name not in self._queues:
+            self._queues[name] = Queue(name, connection=self._redis, serializer=JSONSerializer)
+        return self._queues[name]
+
+    def _enqueue(self, job: Job, queue: Queue, tenant: str, delay: float) -> None:
+        now = time.time()
+        with self._redis.pipeline() as pipeline:
+            pipeline.zadd(keys.jobs(tenant), {job.id: now})
+            pipeline.zremrangebyscore(keys.jobs(tenant), 0, now - 2 * self._ttl)
+            if delay > 0:
+                queue.schedule_job(job, datetime.now(UTC) + timedelta(seconds=delay), pipeline=pipeline)
+            else:
+                queue.enqueue_job(job, pipeline=pipeline)
+                fair_push(pipeline, queue.name, tenant, job.id)
+            pipeline.execute()
+
+    def _cancel_waiting(self, tenant: str, job_id: str) -> None:
+        job = Job.fetch(job_id, connection=self._redis, serializer=JSONSerializer)
+        try:
+            job.cancel()
+        except InvalidJobOperation:  # another request was quicker
+            return
+        key = keys.events(tenant, job_id)
+        with self._redis.pipeline() as pipeline:
+            pipeline.expire(Job.key_for(job_id), self._ttl)
+            pipeline.xadd(key, end_event("canceled"))  # type: ignore[arg-type]
+            pipeline.expire(key, self._ttl)
+            pipeline.execute()
+
+    def _stop_running(self, tenant: str, view: JobView) -> None:
+        """Tell the job at its next checkpoint, and its worker at once."""
+        with self._redis.pipeline() as pipeline:
+            pipeline.hset(keys.state(tenant, view.id), "cancel", "1")
+            pipeline.expire(keys.state(tenant, view.id), self._ttl)
+            pipeline.execute()
+        try:
+            send_stop_job_command(self._redis, view.id, serializer=JSONSerializer)
+        except (InvalidJobOperation, NoSuchJobError):  # it ended between the look and the word
+            return
+
+
+def _check(model: type[BaseModel], args: BaseModel | dict[str, Any]) -> BaseModel:
+    if isinstance(args, model):
+        return args
+    try:
+        return model.model_validate(args)
+    except ValidationError as error:
+        fields = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors())
+        raise InvalidArguments(f"These arguments do not fit: {fields}.") from None

@@ -1,0 +1,102 @@
+"""What a job gets: who it works for, its services, its steps, and a voice."""
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from uuid import NAMESPACE_OID, uuid5
+
+from pydantic import BaseModel, TypeAdapter
+
+from jobs.core import keys
+from jobs.core.errors import JobCanceled
+from jobs.core.events import add_event
+from jobs.core.shutdown import stop_if_asked
+
+if TYPE_CHECKING:
+    from jobs.core.client import JobClient
+    from jobs.services import Services
+
+T = TypeVar("T")
+
+
+class JobContext:
+    """Passed to every job as its first argument.
+
+    `attempt` counts from 1. `step`, `progress` and `checkpoint` are the places where a job can be canceled, or put
+    back because its worker is asked to stop.
+    """
+
+    def __init__(self, *, job_id: str, tenant: str, attempt: int, services: "Services", client: "JobClient") -> None:
+        self.job_id = job_id
+        self.tenant = tenant
+        self.attempt = attempt
+        self.services = services
+        self._client = client
+        self._redis = services.redis
+        self._ttl = services.config.result_ttl
+        self._steps: dict[bytes, bytes] | None = None
+
+    def step(self, name: str, function: Callable[..., T], *args: Any) -> T:
+        """Run a part of the job, once: a finished step is not done again after a retry or a crash.
+
+        The result must be JSON data or a pydantic model named in the function's return annotation. A step that was
+        under way when the process died runs again, so steps are idempotent.
+        """
+        self.checkpoint()
+        returns: TypeAdapter[T] = TypeAdapter(get_type_hints(function).get("return", Any))
+        done = self._finished_steps().get(name.encode())
+        if done is not None:
+            return returns.validate_json(done)
+        result = function(*args)
+        self._keep_step(name, returns.dump_json(result))
+        return result
+
+    def checkpoint(self) -> None:
+        """Stop here if the job was canceled or its worker is asked to stop.
+
+        Raises:
+            JobCanceled: a client canceled the job.
+            Interrupted: the worker stops; the job goes on elsewhere, after its last finished step.
+        """
+        stop_if_asked()
+        if self._redis.hexists(keys.state(self.tenant, self.job_id), "cancel"):
+            raise JobCanceled
+
+    def progress(self, percent: float, message: str = "") -> None:
+        """Say how far the job is, from 0 to 100. Shown by `GET /jobs/{id}` and sent to watchers."""
+        self.checkpoint()
+        progress = {"percent": round(max(0.0, min(100.0, percent)), 1), "message": message}
+        with self._redis.pipeline() as pipeline:
+            pipeline.hset(keys.state(self.tenant, self.job_id), "progress", json.dumps(progress, ensure_ascii=False))
+            pipeline.expire(keys.state(self.tenant, self.job_id), self._ttl)
+            add_event(pipeline, self.tenant, self.job_id, "progress", progress, ttl=self._ttl)
+            pipeline.execute()
+
+    def emit(self, kind: str, data: dict[str, Any]) -> None:
+        """Send an event to the job's watchers, now and later. `data` is a JSON object."""
+        with self._redis.pipeline() as pipeline:
+            add_event(pipeline, self.tenant, self.job_id, kind, data, ttl=self._ttl)
+            pipeline.execute()
+
+    def start(self, name: str, args: BaseModel | dict[str, Any], **options: Any) -> str:
+        """Start another job for the same tenant and return its id.
+
+        The id follows from this job, the name and the arguments, so a repeated attempt starts nothing twice. Options
+        are those of `JobClient.start`.
+        """
+        content = args.model_dump_json() if isinstance(args, BaseModel) else json.dumps(args, sort_keys=True)
+        job_id = uuid5(NAMESPACE_OID, f"{self.job_id}/{name}/{content}").hex
+        return self._client.start(name, args, tenant=self.tenant, job_id=job_id, **options)
+
+    def _finished_steps(self) -> dict[bytes, bytes]:
+        if self._steps is None:
+            self._steps = self._redis.hgetall(keys.steps(self.tenant, self.job_id))  # type: ignore[assignment]
+        return self._steps or {}
+
+    def _keep_step(self, name: str, result: bytes) -> None:
+        key = keys.steps(self.tenant, self.job_id)
+        with self._redis.pipeline() as pipeline:
+            pipeline.hset(key, name, result)
+            pipeline.expire(key, self._ttl)
+            pipeline.execute()
+        self._finished_steps()[name.encode()] = result

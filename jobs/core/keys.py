@@ -1,0 +1,31 @@
+"""Our own Redis keys. RQ's are the truth for a job's state; these hold what RQ has not, each under its tenant."""
+
+
+def events(tenant: str, job_id: str) -> str:
+    """Stream: what the job said while it ran, ended by one `end` entry."""
+    return f"offstage:{tenant}:events:{job_id}"
+
+
+def state(tenant: str, job_id: str) -> str:
+    """Hash: progress, and the flags that control a running job."""
+    return f"offstage:{tenant}:state:{job_id}"
+
+
+def steps(tenant: str, job_id: str) -> str:
+    """Hash: step name -> its result as JSON."""
+    return f"offstage:{tenant}:steps:{job_id}"
+
+
+def attempts(tenant: str, job_id: str) -> str:
+    """List: one JSON object for each attempt that failed, oldest first."""
+    return f"offstage:{tenant}:attempts:{job_id}"
+
+
+def jobs(tenant: str) -> str:
+    """Sorted set: the tenant's job ids by creation time, in seconds since 1970."""
+    return f"offstage:{tenant}:jobs"
+
+
+def of_job(tenant: str, job_id: str) -> list[str]:
+    """Every key of ours that belongs to one job."""
+    return [key(tenant, job_id) for key in (events, state, steps, attempts)]

@@ -1,0 +1,184 @@
+"""A job as its owner sees it, read from RQ's keys and ours.
+
+RQ's status is the truth; `CLIENT_STATES` says it in the client's words.
+"""
+
+import json
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from pydantic import BaseModel, Field
+from redis import Redis
+from rq.job import Job, JobStatus
+from rq.results import Result
+from rq.serializers import JSONSerializer
+
+from jobs.core import keys
+from jobs.core.errors import JobCanceled, JobError
+
+CLIENT_STATES = {
+    JobStatus.CREATED: "queued",
+    JobStatus.QUEUED: "queued",
+    JobStatus.DEFERRED: "waiting",
+    JobStatus.RATE_LIMITED: "waiting",
+    JobStatus.SCHEDULED: "scheduled",
+    JobStatus.STARTED: "running",
+    JobStatus.FINISHED: "completed",
+    JobStatus.FAILED: "failed",
+    JobStatus.STOPPED: "canceled",
+    JobStatus.CANCELED: "canceled",
+}
+END_STATES = ("completed", "failed", "canceled")
+
+
+class JobNotFound(Exception):
+    """This tenant has no job of that id, or it is too long ago."""
+
+
+class Progress(BaseModel):
+    """How far the job is. `percent` goes from 0 to 100."""
+
+    percent: float
+    message: str = ""
+
+
+class Attempt(BaseModel):
+    """One attempt that failed."""
+
+    number: int
+    started_at: datetime | None
+    ended_at: datetime
+    seconds: float
+    worker: str
+    type: str
+    code: str
+    message: str
+    retryable: bool
+
+
+class Problem(BaseModel):
+    """Why the job failed. `code` is stable."""
+
+    code: str
+    message: str
+
+
+class JobView(BaseModel):
+    """A job as its owner sees it. Times are UTC; `position` counts from 0, the next job to start."""
+
+    id: str
+    type: str
+    state: str
+    queue: str
+    position: int | None = None
+    progress: Progress | None = None
+    attempt: int = Field(description="The attempt that runs, ran last or comes next; from 1.")
+    retries_left: int = Field(description="Attempts that may still follow.")
+    attempts: list[Attempt] = Field(description="The attempts that failed, oldest first.")
+    created_at: datetime
+    enqueued_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    next_attempt_at: datetime | None = Field(default=None, description="When a scheduled or retrying job is due.")
+    worker: str | None = None
+    result: Any = None
+    error: Problem | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job will not change any more by itself."""
+        return self.state in END_STATES
+
+
+def read_job(redis: "Redis", tenant: str, job_id: str) -> JobView:
+    """Return a tenant's job.
+
+    Raises:
+        JobNotFound: there is none of that id, or it belongs to another tenant.
+    """
+    with redis.pipeline(transaction=False) as pipeline:
+        pipeline.hgetall(Job.key_for(job_id))
+        pipeline.hget(keys.state(tenant, job_id), "progress")
+        pipeline.lrange(keys.attempts(tenant, job_id), 0, -1)
+        pipeline.xrevrange(Result.get_key(job_id), count=1)
+        raw, progress, attempts, results = pipeline.execute()
+    job = _restore(redis, job_id, raw)
+    if job is None or job.meta.get("tenant") != tenant:
+        raise JobNotFound
+    view = _view(job, progress, [Attempt.model_validate_json(attempt) for attempt in attempts])
+    _add_outcome(view, results)
+    _add_place(redis, view)
+    return view
+
+
+def _restore(redis: "Redis", job_id: str, raw: dict[bytes, bytes]) -> Job | None:
+    """Return the RQ job of a hash; a hash that is missing or torn is no job to a client."""
+    job = Job(job_id, connection=redis, serializer=JSONSerializer)
+    try:
+        job.restore(raw)
+    except Exception:
+        return None
+    return job
+
+
+def _view(job: Job, progress: bytes | None, attempts: list[Attempt]) -> JobView:
+    retries = job.number_of_retries or 0
+    state = CLIENT_STATES[job.get_status(refresh=False)]
+    return JobView(
+        id=job.id,
+        type=job.meta.get("type", ""),
+        state="retrying" if state == "scheduled" and retries else state,
+        queue=job.origin,
+        progress=Progress.model_validate_json(progress) if progress else None,
+        attempt=len(attempts) if state == "failed" and attempts else len(attempts) + 1,
+        retries_left=0 if state in END_STATES else max(0, int(job.meta.get("retries", 0)) - retries),
+        attempts=attempts,
+        created_at=job.created_at,
+        enqueued_at=job.enqueued_at,
+        started_at=job.started_at,
+        ended_at=job.ended_at,
+        worker=job.worker_name,
+    )
+
+
+def _add_outcome(view: JobView, results: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
+    if view.state == "completed" and results:
+        entry_id, payload = results[0]
+        result = Result.restore(view.id, entry_id.decode(), payload, connection=None, serializer=JSONSerializer)  # type: ignore[arg-type]
+        view.result = result.return_value
+    elif view.state == "failed":
+        last = view.attempts[-1] if view.attempts else None
+        view.error = (
+            Problem(code=last.code, message=last.message)
+            if last
+            else Problem(code=JobError.code, message=str(JobError()))
+        )
+    elif view.state == "canceled":
+        view.error = Problem(code=JobCanceled.code, message=str(JobCanceled()))
+
+
+def _add_place(redis: "Redis", view: JobView) -> None:
+    """Add where the job stands: its place in the queue, or when it is due."""
+    if view.state == "queued":
+        view.position = cast(int | None, redis.lpos(f"rq:queue:{view.queue}", view.id))
+    elif view.state in ("scheduled", "retrying"):
+        due = cast(float | None, redis.zscore(f"rq:scheduled:{view.queue}", view.id))
+        view.next_attempt_at = datetime.fromtimestamp(due, UTC) if due is not None else None
+
+
+def attempt_record(number: int, started: datetime | None, worker: str, failure: Any) -> str:
+    """Return a failed attempt as it is kept in Redis."""
+    ended = datetime.now(UTC)
+    seconds = (ended - started).total_seconds() if started else 0.0
+    attempt = Attempt(
+        number=number,
+        started_at=started,
+        ended_at=ended,
+        seconds=round(seconds, 3),
+        worker=worker,
+        type=failure.type,
+        code=failure.code,
+        message=failure.message,
+        retryable=failure.retryable,
+    )
+    return json.dumps(attempt.model_dump(mode="json"), ensure_ascii=False)

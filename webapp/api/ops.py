@@ -1,0 +1,65 @@
+"""Operation: is it alive, is it ready, how long are the queues."""
+
+from typing import cast
+
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+from sqlalchemy import text
+
+from config import QUEUES
+from webapp.extension import offstage
+
+bp = APIBlueprint("ops", __name__, abp_tags=[Tag(name="operation", description="Health and queues")])
+
+
+@bp.get("/livez")
+def livez() -> Response:
+    """Say that this process answers; touches nothing else."""
+    return jsonify(status="ok")
+
+
+@bp.get("/health")
+def health() -> Response:
+    """Say that this process answers; touches nothing else."""
+    return jsonify(status="ok")
+
+
+@bp.get("/readyz")
+def readyz() -> Response:
+    """Say whether Redis and the database answer: 200, or 503 with the one that does not."""
+    checks = {"redis": _redis_answers(), "database": _database_answers()}
+    response = jsonify(status="ok" if all(checks.values()) else "unavailable", checks=checks)
+    response.status_code = 200 if all(checks.values()) else 503
+    return response
+
+
+@bp.get("/queues")
+def queues() -> Response:
+    """Return each queue's depth: jobs that wait to start."""
+    redis = offstage().services.redis
+    with redis.pipeline(transaction=False) as pipeline:
+        for name in QUEUES:
+            pipeline.llen(f"rq:queue:{name}")
+            pipeline.zcard(f"rq:wip:{name}")
+        depths = cast(list[int], pipeline.execute())
+    return jsonify(
+        queues=[
+            {"name": name, "queued": queued, "running": running}
+            for name, queued, running in zip(QUEUES, depths[::2], depths[1::2], strict=True)
+        ]
+    )
+
+
+def _redis_answers() -> bool:
+    try:
+        return bool(offstage().services.redis.ping())
+    except Exception:
+        return False
+
+
+def _database_answers() -> bool:
+    try:
+        with offstage().services.database.read() as connection:
+            return connection.execute(text("SELECT 1")).scalar() == 1
+    except Exception:
+        return False

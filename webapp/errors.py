@@ -1,0 +1,110 @@
+"""Exceptions become `application/problem+json` here, and nowhere else (RFC 9457).
+
+Every problem has a stable `code`. Texts of unexpected exceptions stay in the log.
+"""
+
+import json
+import logging
+from typing import Any
+
+from flask import Flask, Response, g
+from pydantic import ValidationError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from werkzeug.exceptions import HTTPException
+
+from jobs.answering import DocumentNotReady
+from jobs.core.client import WrongState
+from jobs.core.errors import InvalidArguments, UnknownJobType
+from jobs.core.view import JobNotFound
+from jobs.stores.blobs import StorageFull
+from jobs.stores.documents import DocumentNotFound, EmptyFile, TooLarge, UnsupportedMedia
+
+log = logging.getLogger(__name__)
+
+# Exception -> status, code. The text is the exception's own, or the first line of its class's docstring.
+PROBLEMS: dict[type[Exception], tuple[int, str]] = {
+    JobNotFound: (404, "job_not_found"),
+    DocumentNotFound: (404, "document_not_found"),
+    UnknownJobType: (404, "unknown_job_type"),
+    WrongState: (409, "wrong_state"),
+    DocumentNotReady: (400, "document_not_ready"),
+    InvalidArguments: (422, "invalid_arguments"),
+    EmptyFile: (422, "empty_file"),
+    TooLarge: (413, "too_large"),
+    UnsupportedMedia: (415, "unsupported_media"),
+    StorageFull: (507, "storage_full"),
+}
+HTTP_CODES = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    411: "length_required",
+    413: "too_large",
+    415: "unsupported_media",
+    421: "misdirected_request",
+    503: "unavailable",
+}
+
+
+def problem(status: int, code: str, detail: str, **extra: Any) -> Response:
+    """Return a problem+json answer. `extra` members stand beside the standard ones."""
+    body = {"type": "about:blank", "status": status, "code": code, "detail": detail, **extra}
+    if request_id := g.get("request_id"):
+        body["request_id"] = request_id
+    response = Response(json.dumps(body, ensure_ascii=False), status, mimetype="application/problem+json")
+    if status == 503:
+        response.headers["Retry-After"] = "2"
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def invalid(error: ValidationError) -> Response:
+    """Return a 422 that names each field that is wrong, without echoing its value."""
+    fields = [{"field": ".".join(map(str, item["loc"])) or "body", "message": item["msg"]} for item in error.errors()]
+    return problem(
+        422, "invalid", "; ".join(f"{field['field']}: {field['message']}" for field in fields), errors=fields
+    )
+
+
+def register_errors(app: Flask) -> None:
+    """Make every exception of a view a problem+json answer."""
+    for kind in PROBLEMS:
+        app.register_error_handler(kind, _known)
+    app.register_error_handler(ValidationError, invalid)
+    app.register_error_handler(RedisConnectionError, _redis_away)
+    app.register_error_handler(RedisTimeoutError, _redis_away)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _known(error: Exception) -> Response:
+    status, code = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
+    detail = str(error) or (type(error).__doc__ or code).splitlines()[0]
+    extra = {"state": error.view.state} if isinstance(error, WrongState) else {}
+    return problem(status, code, detail, **extra)
+
+
+def _http(error: HTTPException) -> Response:
+    if error.response is not None:  # a validation answer made by `invalid`
+        return error.response  # type: ignore[return-value]
+    status = error.code or 500
+    answer = problem(status, HTTP_CODES.get(status, f"http_{status}"), error.description or error.name)
+    if allowed := getattr(error, "valid_methods", None):
+        answer.headers["Allow"] = ", ".join(sorted(allowed))
+    if 300 <= status < 400 and (location := getattr(error, "new_url", None)):
+        answer.headers["Location"] = location
+    return answer
+
+
+def _redis_away(error: Exception) -> Response:
+    log.error("Redis does not answer: %s", error)
+    return problem(503, "unavailable", "The job store does not answer. Nothing was changed; try again.")
+
+
+def _unexpected(error: Exception) -> Response:
+    log.exception("unexpected error")
+    return problem(500, "internal_error", "Something went wrong here. The log has it under this request id.")

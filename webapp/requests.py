@@ -1,0 +1,50 @@
+"""What a request may be: its size, its JSON, its id."""
+
+import re
+import secrets
+from typing import Any
+
+from flask import Flask, Request, abort, g, request
+from flask import Response as FlaskResponse
+from pydantic_core import from_json
+
+from config import Config
+
+UPLOAD_PATH = "/upload"
+FORM_OVERHEAD = 64 * 1024  # multipart boundaries and part headers around the file
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class StrictRequest(Request):
+    """JSON is UTF-8 without NaN, lone surrogates or bottomless nesting; anything else is a 400."""
+
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
+        """Return the body as JSON data. `silent` is not honoured: a broken body is never taken for an absent one."""
+        if not (force or self.is_json):
+            abort(415, "Send JSON with `Content-Type: application/json`.")
+        try:
+            return from_json(self.get_data(), allow_inf_nan=False)
+        except ValueError as error:
+            abort(400, f"The body is not valid JSON: {error}")
+
+
+def register_limits(app: Flask, config: Config) -> None:
+    """Bound every body, and give every request an id."""
+
+    @app.before_request
+    def bound() -> None:
+        given = request.headers.get("X-Request-ID", "")
+        g.request_id = given if _REQUEST_ID.fullmatch(given) else f"req-{secrets.token_hex(8)}"
+        if request.headers.get("Transfer-Encoding"):
+            abort(411, "Send the body's Content-Length.")
+        upload = request.path == UPLOAD_PATH
+        request.max_content_length = config.max_upload_bytes + FORM_OVERHEAD if upload else config.max_json_bytes
+        if (request.content_length or 0) > request.max_content_length:
+            abort(413, f"The body may have {request.max_content_length} bytes at most.")
+
+    @app.after_request
+    def mark(response: FlaskResponse) -> FlaskResponse:
+        response.headers["X-Request-ID"] = g.get("request_id", "")
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.setdefault("Referrer-Policy", "no-referrer")
+        return response

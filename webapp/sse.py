@@ -1,0 +1,227 @@
+"""A job's events as `text/event-stream`.
+
+One reader in each web process blocks on Redis for all open streams and hands out what is new; a blocking read for each
+stream would not scale. A stream first catches up from Redis, then follows the reader, and passes over what it has sent.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from queue import Empty, Full, Queue
+from typing import Any
+from uuid import uuid4
+
+from flask import Response, abort
+from redis import Redis
+from redis.exceptions import RedisError
+
+from jobs.core import keys
+from jobs.core.client import JobClient
+from jobs.core.events import FROM_START, Event, parse_entry, read_events
+from jobs.core.view import END_STATES, JobNotFound, JobView
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 15
+READ_BLOCK_MS = 5000
+PAGE = 500
+GONE_OR_ENDED = (*END_STATES, "gone")
+BACKLOG = 1000  # events a slow client may fall behind before it is sent back to read from Redis
+
+
+class Subscription:
+    """New events of one stream, as the shared reader sees them."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.events: Queue[Event] = Queue(BACKLOG)
+        self.overflowed = False
+
+    def put(self, event: Event) -> None:
+        """Hand over an event; a client too slow to take it will read it from Redis instead."""
+        try:
+            self.events.put_nowait(event)
+        except Full:
+            self.overflowed = True
+
+
+class EventHub:
+    """The shared reader of this process. It starts with the first stream and sleeps in Redis when there is none."""
+
+    def __init__(self, redis: "Redis", max_streams: int) -> None:
+        self._redis = redis
+        self._max_streams = max_streams
+        self._lock = threading.Lock()
+        self._subscriptions: dict[str, set[Subscription]] = {}
+        self._positions: dict[str, str] = {}
+        self._open = 0
+        self._wake = f"offstage:wake:{uuid4().hex}"
+        self._reader: threading.Thread | None = None
+
+    def subscribe(self, key: str) -> Subscription:
+        """Follow a stream from now on. At the limit of open streams the answer is a 503."""
+        subscription = Subscription(key)
+        last = self._redis.xrevrange(key, count=1)
+        with self._lock:
+            if self._open >= self._max_streams:
+                abort(503, "Too many event streams are open; read /jobs/{id} instead, or try again.")
+            self._open += 1
+            if key not in self._subscriptions:
+                self._positions[key] = last[0][0].decode() if last else FROM_START  # type: ignore[index]
+            self._subscriptions.setdefault(key, set()).add(subscription)
+            if self._reader is None:
+                self._reader = threading.Thread(target=self._read_forever, daemon=True, name="event-hub")
+                self._reader.start()
+        self._wake_reader()
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Stop following."""
+        with self._lock:
+            followers = self._subscriptions[subscription.key]
+            followers.discard(subscription)
+            self._open -= 1
+            if not followers:
+                del self._subscriptions[subscription.key], self._positions[subscription.key]
+
+    def _wake_reader(self) -> None:
+        with self._redis.pipeline() as pipeline:
+            pipeline.xadd(self._wake, {"w": 1}, maxlen=1, approximate=False)
+            pipeline.expire(self._wake, 60)
+            pipeline.execute()
+
+    def _read_forever(self) -> None:
+        wake_at = FROM_START
+        while True:
+            with self._lock:
+                wanted = {self._wake: wake_at, **self._positions}
+            try:
+                found: Any = self._redis.xread(wanted, block=READ_BLOCK_MS) or []  # type: ignore[arg-type]
+            except RedisError as error:
+                log.warning("event reader: %s", error)
+                threading.Event().wait(0.5)
+                continue
+            for key, entries in found.items() if isinstance(found, dict) else found:
+                wake_at = self._hand_out(key.decode(), entries, wake_at)
+
+    def _hand_out(self, key: str, entries: Any, wake_at: str) -> str:
+        if key == self._wake:
+            return str(entries[-1][0].decode())
+        with self._lock:
+            followers = list(self._subscriptions.get(key, ()))
+            if followers:
+                self._positions[key] = entries[-1][0].decode()
+        for entry_id, fields in entries:
+            event = parse_entry(entry_id, fields)
+            for follower in followers:
+                follower.put(event)
+        return wake_at
+
+
+class EventStreams:
+    """The event streams of one process: follow a job, or wait for its end."""
+
+    def __init__(self, redis: "Redis", client: JobClient, hub: EventHub) -> None:
+        self._redis = redis
+        self._client = client
+        self._hub = hub
+
+    def response(self, tenant: str, view: JobView, after: str) -> Response:
+        """Return a job's events after `after` as an event stream that ends with the job."""
+        subscription = self._hub.subscribe(keys.events(tenant, view.id))
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Task-ID": view.id}
+        body = self._follow(subscription, tenant, view, after)
+        return Response(_Closing(body, lambda: self._hub.unsubscribe(subscription)), 200, headers, "text/event-stream")
+
+    def wait(self, tenant: str, job_id: str, seconds: float) -> JobView:
+        """Return the job when it has ended, or as it is after `seconds`."""
+        view = self._client.get(tenant, job_id)
+        if view.ended or seconds <= 0:
+            return view
+        subscription = self._hub.subscribe(keys.events(tenant, job_id))
+        try:
+            view = self._client.get(tenant, job_id)  # it may have ended before we followed
+            if not view.ended:
+                _until_end(subscription, seconds)
+        finally:
+            self._hub.unsubscribe(subscription)
+        return self._client.get(tenant, job_id)
+
+    def _follow(self, subscription: Subscription, tenant: str, view: JobView, after: str) -> Iterator[str]:
+        yield _frame("status", {"state": view.state, "progress": view.model_dump(mode="json")["progress"]})
+        seen, kind = after, ""
+        while True:
+            for event in self._catch_up(subscription, tenant, view.id, seen):
+                seen, kind = event.id, event.kind
+                yield _frame(kind, event.data, seen)
+            state = self._state(tenant, view.id)
+            if state in GONE_OR_ENDED:
+                if read_events(self._redis, tenant, view.id, seen, 1):
+                    continue  # the end came between the two reads
+                if kind != "end":  # a stock RQ worker ran it, or it was deleted
+                    yield _frame("end", {"state": state})
+                return
+            for event in self._new_events(subscription):
+                if _order(event.id) > _order(seen):
+                    seen, kind = event.id, event.kind
+                    yield _frame(kind, event.data, seen)
+                if kind == "end":
+                    break
+            yield ": still here\n\n"
+
+    def _new_events(self, subscription: Subscription) -> Iterator[Event]:
+        """Yield what the reader hands over, until nothing came for a while or too much did."""
+        while not subscription.overflowed:
+            try:
+                yield subscription.events.get(timeout=HEARTBEAT_SECONDS)
+            except Empty:
+                return
+
+    def _catch_up(self, subscription: Subscription, tenant: str, job_id: str, after: str) -> Iterator[Event]:
+        subscription.overflowed = False
+        while events := read_events(self._redis, tenant, job_id, after, PAGE):
+            yield from events
+            after = events[-1].id
+
+    def _state(self, tenant: str, job_id: str) -> str:
+        try:
+            return self._client.get(tenant, job_id).state
+        except JobNotFound:
+            return "gone"
+
+
+class _Closing:
+    """An iterable body that lets go of its subscription however the response ends, started or not."""
+
+    def __init__(self, body: Iterator[str], on_close: Any) -> None:
+        self._body, self._on_close = body, on_close
+
+    def __iter__(self) -> Iterator[str]:
+        return self._body
+
+    def close(self) -> None:
+        if self._on_close:
+            self._on_close, on_close = None, self._on_close
+            on_close()
+
+
+def _until_end(subscription: Subscription, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        try:
+            if subscription.events.get(timeout=left).kind == "end":
+                return
+        except Empty:
+            return
+
+
+def _frame(kind: str, data: dict[str, Any], event_id: str | None = None) -> str:
+    head = f"id: {event_id}\n" if event_id else ""
+    return f"{head}event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+def _order(event_id: str) -> tuple[int, int]:
+    milliseconds, _, number = event_id.partition("-")
+    return int(milliseconds), int(number or 0)
