@@ -23,7 +23,7 @@ class Services:
     """What the jobs need. Nothing here connects before its first use."""
 
     config: Config
-    redis: "Redis"
+    redis: Redis
     database: Database
     blobs: "BlobStore"
     documents: "DocumentStore"

@@ -50,7 +50,7 @@ class Subscription:
 class EventHub:
     """The shared reader of this process. It starts with the first stream and sleeps in Redis when there is none."""
 
-    def __init__(self, redis: "Redis", max_streams: int) -> None:
+    def __init__(self, redis: Redis, max_streams: int) -> None:
         self._redis = redis
         self._max_streams = max_streams
         self._lock = threading.Lock()
@@ -63,13 +63,13 @@ class EventHub:
     def subscribe(self, key: str) -> Subscription:
         """Follow a stream from now on. At the limit of open streams the answer is a 503."""
         subscription = Subscription(key)
-        last = self._redis.xrevrange(key, count=1)
+        last: Any = self._redis.xrevrange(key, count=1)
         with self._lock:
             if self._open >= self._max_streams:
                 abort(503, "Too many event streams are open; read /jobs/{id} instead, or try again.")
             self._open += 1
             if key not in self._subscriptions:
-                self._positions[key] = last[0][0].decode() if last else FROM_START  # type: ignore[index]
+                self._positions[key] = last[0][0].decode() if last else FROM_START
             self._subscriptions.setdefault(key, set()).add(subscription)
             if self._reader is None:
                 self._reader = threading.Thread(target=self._read_forever, daemon=True, name="event-hub")
@@ -123,7 +123,7 @@ class EventHub:
 class EventStreams:
     """The event streams of one process: follow a job, or wait for its end."""
 
-    def __init__(self, redis: "Redis", client: JobClient, hub: EventHub) -> None:
+    def __init__(self, redis: Redis, client: JobClient, hub: EventHub) -> None:
         self._redis = redis
         self._client = client
         self._hub = hub

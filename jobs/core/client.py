@@ -36,7 +36,7 @@ class WrongState(Exception):
 class JobClient:
     """Everything that may be asked of jobs. `result_ttl` is how many seconds an ended job is kept."""
 
-    def __init__(self, redis: "Redis", *, result_ttl: int) -> None:
+    def __init__(self, redis: Redis, *, result_ttl: int) -> None:
         self._redis = redis
         self._ttl = result_ttl
         self._queues: dict[str, Queue] = {}

@@ -34,9 +34,7 @@ def is_event_id(text: str) -> bool:
     return _EVENT_ID.fullmatch(text) is not None
 
 
-def add_event(
-    pipeline: "Pipeline[Any]", tenant: str, job_id: str, kind: str, data: Mapping[str, Any], *, ttl: int
-) -> None:
+def add_event(pipeline: Pipeline, tenant: str, job_id: str, kind: str, data: Mapping[str, Any], *, ttl: int) -> None:
     """Append an event to a job's stream. The stream is kept for `ttl` seconds from now."""
     key = keys.events(tenant, job_id)
     pipeline.xadd(key, {"kind": kind, "data": _dump(data)}, maxlen=MAX_EVENTS, approximate=True)
@@ -55,7 +53,7 @@ def end_event(state: str, failure: Failure | None = None) -> dict[str, str]:
 
 
 def read_events(
-    redis: "Redis", tenant: str, job_id: str, after: str = FROM_START, count: int | None = None
+    redis: Redis, tenant: str, job_id: str, after: str = FROM_START, count: int | None = None
 ) -> list[Event]:
     """Return a job's events after the given id, oldest first."""
     entries = cast(list[Any], redis.xrange(keys.events(tenant, job_id), min=f"({after}", max="+", count=count))

@@ -56,7 +56,7 @@ def run_with(services: "Services", job: Job, name: str, args: dict[str, Any]) ->
         return Retry(max=_retries(job), interval=[wait])
 
 
-def attempt_ended(job: Job, error: JobError) -> float | None:
+def attempt_ended(job: Job, error: JobError) -> int | None:
     """Record an attempt that ended without the runner: its process was killed, stopped by a limit, or vanished.
 
     Returns the wait in seconds before the next attempt, or None when the job has failed for good.
@@ -64,14 +64,14 @@ def attempt_ended(job: Job, error: JobError) -> float | None:
     return _record(process_services(), job, error)
 
 
-def run_failure_hook(job: Job, failure: Failure) -> None:
+def run_failure_hook(job: Job, failure: Failure, services: "Services | None" = None) -> None:
     """Tell the capability that a job has failed for good, so that nothing stays 'processing' for ever."""
     job_type = _type_of(job)
     if job_type is None or job_type.on_failure is None:
         return
     try:
         args = job_type.args_model.model_validate(job.args[1])
-        job_type.on_failure(_context(process_services(), job), args, failure)
+        job_type.on_failure(_context(services or process_services(), job), args, failure)
     except Exception:
         log.exception("failure hook failed", extra={"job_id": job.id, "job_type": job_type.name})
 
@@ -127,14 +127,14 @@ def _retries(job: Job) -> int:
     return int(job.meta.get("retries", 0))
 
 
-def _record(services: "Services", job: Job, error: BaseException) -> float | None:
+def _record(services: "Services", job: Job, error: BaseException) -> int | None:
     """Keep a failed attempt and return the wait before the next one, or None if there is none."""
     tenant, ttl = job.meta["tenant"], services.config.result_ttl
     failure, used = failure_of(error), job.number_of_retries or 0
     again = failure.retryable and used < _retries(job)
     wait = _wait(_type_of(job), used, error) if again else None
     key = keys.attempts(tenant, job.id)
-    number = services.redis.llen(key) + 1  # type: ignore[operator]
+    number = services.redis.llen(key) + 1
     with services.redis.pipeline() as pipeline:
         pipeline.rpush(key, attempt_record(number, job.started_at, job.worker_name or "", failure))
         pipeline.expire(key, ttl)
@@ -147,12 +147,12 @@ def _record(services: "Services", job: Job, error: BaseException) -> float | Non
     return wait
 
 
-def _wait(job_type: JobType | None, used: int, error: BaseException) -> float:
+def _wait(job_type: JobType | None, used: int, error: BaseException) -> int:
     asked = getattr(error, "retry_after", None)
     if asked is not None:
-        return max(1, round(asked))
+        return max(1, round(float(asked)))
     if job_type is None:
         return 1
     backoff = job_type.backoff
-    wait = min(backoff.cap, backoff.base * 2**used)
+    wait: float = min(backoff.cap, backoff.base * 2**used)
     return max(1, round(wait * random.uniform(1, 1.25)))  # noqa: S311 - spreads retries, guards nothing

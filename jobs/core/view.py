@@ -90,7 +90,7 @@ class JobView(BaseModel):
         return self.state in END_STATES
 
 
-def read_job(redis: "Redis", tenant: str, job_id: str) -> JobView:
+def read_job(redis: Redis, tenant: str, job_id: str) -> JobView:
     """Return a tenant's job.
 
     Raises:
@@ -100,7 +100,7 @@ def read_job(redis: "Redis", tenant: str, job_id: str) -> JobView:
         pipeline.hgetall(Job.key_for(job_id))
         pipeline.hget(keys.state(tenant, job_id), "progress")
         pipeline.lrange(keys.attempts(tenant, job_id), 0, -1)
-        pipeline.xrevrange(Result.get_key(job_id), count=1)
+        pipeline.xrevrange(f"rq:results:{job_id}", count=1)
         raw, progress, attempts, results = pipeline.execute()
     job = _restore(redis, job_id, raw)
     if job is None or job.meta.get("tenant") != tenant:
@@ -111,7 +111,7 @@ def read_job(redis: "Redis", tenant: str, job_id: str) -> JobView:
     return view
 
 
-def _restore(redis: "Redis", job_id: str, raw: dict[bytes, bytes]) -> Job | None:
+def _restore(redis: Redis, job_id: str, raw: dict[bytes, bytes]) -> Job | None:
     """Return the RQ job of a hash; a hash that is missing or torn is no job to a client."""
     job = Job(job_id, connection=redis, serializer=JSONSerializer)
     try:
@@ -157,12 +157,12 @@ def _add_outcome(view: JobView, results: list[tuple[bytes, dict[bytes, bytes]]])
         view.error = Problem(code=JobCanceled.code, message=str(JobCanceled()))
 
 
-def _add_place(redis: "Redis", view: JobView) -> None:
+def _add_place(redis: Redis, view: JobView) -> None:
     """Add where the job stands: its place in the queue, or when it is due."""
     if view.state == "queued":
         view.position = cast(int | None, redis.lpos(f"rq:queue:{view.queue}", view.id))
     elif view.state in ("scheduled", "retrying"):
-        due = cast(float | None, redis.zscore(f"rq:scheduled:{view.queue}", view.id))
+        due = redis.zscore(f"rq:scheduled:{view.queue}", view.id)
         view.next_attempt_at = datetime.fromtimestamp(due, UTC) if due is not None else None
 
 
