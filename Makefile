@@ -1,0 +1,54 @@
+# What a person types. Needs Python 3.11 or newer, and nothing else of ours.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo run test lint bench key clean
+help:
+	@echo "make demo   install, start everything, read the example PDFs, ask two questions"
+	@echo "make run    start web, worker and scheduler on http://127.0.0.1:8000; Ctrl-C stops them"
+	@echo "make test   style, types, import rules and tests"
+	@echo "make lint   the same without the tests"
+	@echo "make bench  measure; writes the tables of docs/performance.md"
+	@echo "make key    print a new API key and its entry for API_KEYS"
+	@echo "make clean  remove the virtual environment and the caches; keeps var/"
+
+demo: $(VENV)/.installed
+	@$(BIN)/python -m local.demo
+
+run: $(VENV)/.installed
+	@exec $(BIN)/python -m local.stack
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m bench
+
+key: $(VENV)/.installed
+	@$(BIN)/python -m local.key
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: https://www.python.org/downloads/"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed; $(PYTHON) is older. Say which: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt | $(BIN)/python
+	$(PIP) install -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(BIN)/python
+	$(PIP) install -r requirements-dev.txt
+	@touch $@ $(VENV)/.installed

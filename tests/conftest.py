@@ -1,0 +1,33 @@
+"""What all tests share: a Redis of our own on a free port, and a fake one for unit tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fakeredis import FakeRedis, FakeServer
+from redis import Redis
+
+from local.redis_server import RedisServer
+
+
+@pytest.fixture
+def fake_redis() -> Iterator[FakeRedis]:
+    """An empty Redis inside this process, with Lua. Forking workers cannot share it: use `redis` for those."""
+    with FakeRedis(server=FakeServer(server_type="redis", version=(7, 0))) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A real server for this test session. Tests that stop or kill one start their own."""
+    folder: Path = tmp_path_factory.mktemp("redis")
+    with RedisServer(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def redis(redis_server: RedisServer) -> Iterator[Redis]:
+    """A client of the real server, which is empty at the start of the test."""
+    with Redis.from_url(redis_server.url) as client:
+        client.flushall()
+        yield client
