@@ -160,7 +160,8 @@ class JobClient:
             if delay > 0:
                 queue.schedule_job(job, datetime.now(UTC) + timedelta(seconds=delay), pipeline=pipeline)
             else:
-                queue.enqueue_job(job, pipeline=pipeline)
+                pipeline.sadd(queue.redis_queues_keys, queue.key)
+                queue._enqueue_job(job, pipeline=pipeline)
                 fair_push(pipeline, queue.name, tenant, job.id)
             pipeline.execute()
 

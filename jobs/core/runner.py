@@ -142,6 +142,7 @@ def _record(services: "Services", job: Job, error: BaseException) -> int | None:
             retry = {"state": "retrying", "wait": wait, "error": {"code": failure.code, "message": failure.message}}
             add_event(pipeline, tenant, job.id, "status", retry, ttl=ttl)
         else:  # a later `rq requeue` has all attempts again
+            job.number_of_retries = 0
             pipeline.hset(job.key, "number_of_retries", 0)
         pipeline.execute()
     return wait

@@ -1,0 +1,62 @@
+"""Stand-ins for the outside, and a way to run jobs in the test's own process."""
+
+from pathlib import Path
+from typing import Any, cast
+
+from redis import Redis
+from rq import Queue, SimpleWorker
+from rq.job import Job
+from rq.registry import ScheduledJobRegistry
+from rq.serializers import JSONSerializer
+from rq.timeouts import TimerDeathPenalty
+
+from config import QUEUES, Config, load_config
+from jobs.core.client import JobClient
+from jobs.core.runner import failure_of, run_failure_hook, run_with
+from jobs.services import Services
+
+
+def engine_services(redis: "Redis", config: Config | None = None) -> Services:
+    """Return services with Redis and settings alone, for tests of the engine."""
+    absent = cast(Any, None)
+    return Services(config or load_config(), redis, absent, absent, absent, absent, absent, None)
+
+
+def job_client(services: Services) -> JobClient:
+    """Return a client over these services."""
+    return JobClient(services.redis, result_ttl=services.config.result_ttl)
+
+
+def run_jobs(services: Services) -> None:
+    """Run every queued job in this process, and those that they start, in the order of the queues."""
+
+    class LocalJob(Job):
+        def _execute(self) -> Any:
+            return run_with(services, self, *self.args)
+
+    class LocalWorker(SimpleWorker):
+        death_penalty_class = TimerDeathPenalty
+
+        def _set_ip_address(self, connection: "Redis") -> None:
+            self.ip_address = "127.0.0.1"  # fakeredis has no CLIENT INFO
+
+        def handle_exception(self, job: Job, *exc_info: Any) -> None:
+            run_failure_hook(job, failure_of(exc_info[1]), services)
+
+    worker = LocalWorker(list(QUEUES), connection=services.redis, job_class=LocalJob, serializer=JSONSerializer)
+    worker.work(burst=True, logging_level="WARNING")
+
+
+def make_due(services: Services) -> None:
+    """Put every scheduled or retrying job on its queue now."""
+    for name in QUEUES:
+        registry = ScheduledJobRegistry(name, connection=services.redis, serializer=JSONSerializer)
+        queue = Queue(name, connection=services.redis, serializer=JSONSerializer)
+        for job_id in registry.get_job_ids(cleanup=False):
+            registry.remove(job_id)
+            queue._enqueue_job(Job.fetch(job_id, connection=services.redis, serializer=JSONSerializer))
+
+
+def data_folder(tmp_path: Path) -> Config:
+    """Return settings that keep everything under a temporary folder."""
+    return load_config(data_dir=tmp_path / "var")
