@@ -79,10 +79,26 @@ passages = Table(
 vectors = Table(
     "vectors",
     metadata,
-    Column("passage_id", Id, ForeignKey("passages.id", ondelete="CASCADE"), primary_key=True),
+    Column("id", Id, primary_key=True),  # rises with each commit of a tenant: readers ask for "above the last seen"
+    Column("passage_id", Id, ForeignKey("passages.id", ondelete="CASCADE"), nullable=False, unique=True),
+    Column("document_id", Id, nullable=False),
     Column("tenant", String(64), nullable=False),
     Column("model", String(100), nullable=False),
+    Column("dimension", Integer, nullable=False),
+    Column("code", LargeBinary, nullable=False),  # a bit for the sign of each component
     Column("embedding", LargeBinary, nullable=False),  # float32, little-endian, unit length
+    # Holds all that a process reads to fill its index, so that it never touches the embeddings then.
+    Index("ix_vectors_codes", "tenant", "model", "dimension", "id", "passage_id", "document_id", "code"),
+    sqlite_autoincrement=True,
 )
 
-__all__ = ["documents", "metadata", "pages", "passages", "vectors"]
+
+def is_ours(_object: object, name: str | None, kind: str, _reflected: bool, _compare_to: object) -> bool:
+    """Tell alembic which tables this file describes: the lexical index is DDL of each database's own."""
+    return not (kind == "table" and (name or "").startswith(LEXICAL_TABLES))
+
+
+# `passage_terms` is an FTS5 table with its shadow tables on SQLite, a table with a tsvector on PostgreSQL.
+LEXICAL_TABLES = ("passage_terms", "passage_vocabulary")
+
+__all__ = ["documents", "is_ours", "metadata", "pages", "passages", "vectors"]

@@ -1,0 +1,40 @@
+"""Passages: the pieces of a document that are found and cited."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from jobs.domain.tokens import is_han
+
+# A Chinese character says about as much as three Latin ones.
+HAN_PASSAGE_CHARS = (150, 300)
+LATIN_PASSAGE_CHARS = (400, 800)
+_HAN_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A piece of one page. `start` is its offset in the page's text, in characters."""
+
+    page: int
+    start: int
+    text: str
+
+
+def split_pages(pages: Iterable[tuple[int, str]]) -> Iterator[Passage]:
+    """Yield the passages of numbered pages, in order. `pages[n].text[p.start:p.start + len(p.text)] == p.text`."""
+    for number, text in pages:
+        yield from split_page(number, text)
+
+
+def split_page(number: int, text: str) -> list[Passage]:
+    """Cut one page into passages, at sentence ends where it can."""
+    from semantic_text_splitter import TextSplitter  # a native library: only where documents are processed
+
+    splitter = TextSplitter(_size(text))
+    return [Passage(number, start, piece) for start, piece in splitter.chunk_indices(text) if piece.strip()]
+
+
+def _size(text: str) -> tuple[int, int]:
+    letters = [character for character in text[:4000] if character.isalpha()]
+    han = sum(map(is_han, letters))
+    return HAN_PASSAGE_CHARS if letters and han >= _HAN_SHARE * len(letters) else LATIN_PASSAGE_CHARS

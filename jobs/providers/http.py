@@ -1,0 +1,149 @@
+"""JSON over HTTP with a deadline for the whole call.
+
+An HTTP client's own timeouts bound the wait for each piece: a server that sends a byte every few seconds holds a call
+for ever. Here each read and write may take only what is left until the call's deadline.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from jobs.providers.errors import (
+    ProviderBusy,
+    ProviderNonsense,
+    ProviderRefused,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
+
+if TYPE_CHECKING:
+    import httpx2
+
+CONNECT_SECONDS = 10.0
+MAX_ANSWER_BYTES = 32 * 2**20
+LONGEST_RETRY_AFTER = 3600.0
+
+# Of the call that is being sent. While its answer is read, the stream knows it: another call may begin meanwhile.
+deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+
+
+class Endpoint:
+    """One remote service, by its base URL. Building one connects nothing; safe among threads and after a fork.
+
+    A base URL without a path gets `/v1`, where OpenAI-compatible services have their routes.
+    """
+
+    def __init__(self, url: str, *, key: str = "", timeout: float = 60.0) -> None:
+        url = url.rstrip("/")
+        self.url = url if urlsplit(url).path else f"{url}/v1"
+        self.timeout = timeout
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._client: httpx2.Client | None = None
+        self._pid = 0
+        self._lock = Lock()
+
+    def post(self, path: str, body: Any) -> Any:
+        """Post JSON and return the JSON of the answer, within `timeout` seconds in all.
+
+        Raises:
+            ProviderError: of the kind that tells whether trying again can help.
+        """
+        with self._answer(path, body) as response:
+            content = b"".join(_limited(response.iter_bytes()))
+        try:
+            return json.loads(content)
+        except ValueError as error:
+            raise ProviderNonsense("The service's answer is not JSON.") from error
+
+    def stream(self, path: str, body: Any) -> Iterator[Any]:
+        """Post JSON and yield each JSON event of the answer's stream as it comes, within `timeout` seconds in all."""
+        with self._answer(path, body) as response:
+            for line in response.iter_lines():
+                data = line.removeprefix("data:").strip() if line.startswith("data:") else ""
+                if data == "[DONE]":
+                    return
+                if data:
+                    yield _event(data)
+
+    @contextmanager
+    def _answer(self, path: str, body: Any) -> Iterator["httpx2.Response"]:
+        import httpx2
+
+        end = time.monotonic() + self.timeout
+        try:
+            response = self._send(path, body, end)
+            with closing(response):
+                response.extensions["network_stream"].deadline = end  # for reading the body
+                _check(response)
+                yield response
+        except httpx2.TimeoutException as error:
+            raise ProviderTimeout(f"The service did not answer within {self.timeout:g} s.") from error
+        except httpx2.RemoteProtocolError as error:
+            raise ProviderNonsense("The service does not speak HTTP.") from error
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise ProviderUnavailable("The service could not be reached.") from error
+
+    def _send(self, path: str, body: Any, end: float) -> "httpx2.Response":
+        client = self._connected()
+        request = client.build_request("POST", f"{self.url}/{path}", json=body, headers=self._headers)
+        token = deadline.set(end)
+        try:
+            return client.send(request, stream=True)
+        finally:
+            deadline.reset(token)
+
+    def _connected(self) -> "httpx2.Client":
+        with self._lock:
+            if self._client is None or self._pid != os.getpid():  # a connection must not be shared over a fork
+                from jobs.providers.transport import open_client
+
+                self._client, self._pid = open_client(CONNECT_SECONDS, self.timeout), os.getpid()
+            return self._client
+
+
+def _check(response: "httpx2.Response") -> None:
+    status = response.status_code
+    if status < 300:
+        return
+    wait = retry_after(response.headers.get("Retry-After", ""))
+    if status == 429:
+        raise ProviderBusy(retry_after=wait)
+    if status in (408, 409, 425) or status >= 500:
+        raise ProviderUnavailable(f"The service answered {status}.", retry_after=wait)
+    raise ProviderRefused(f"The service answered {status}.")
+
+
+def retry_after(header: str) -> float | None:
+    """Return the seconds that a `Retry-After` header asks for, at most an hour; None if it holds nothing usable."""
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER) if seconds == seconds else None
+
+
+def _limited(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    total = 0
+    for piece in pieces:
+        total += len(piece)
+        if total > MAX_ANSWER_BYTES:
+            raise ProviderNonsense(f"The service's answer is longer than {MAX_ANSWER_BYTES} bytes.")
+        yield piece
+
+
+def _event(data: str) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise ProviderNonsense("The service's stream holds something that is not JSON.") from error

@@ -1,0 +1,73 @@
+"""The network side of `http`: streams that stop at the deadline of the call that reads them."""
+
+import math
+import ssl
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import httpcore2
+import httpx2
+
+from jobs.providers.http import deadline
+
+SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
+
+
+def open_client(connect_seconds: float, seconds: float) -> httpx2.Client:
+    """Return a client whose calls end at their deadline. It follows no redirects and uses no proxy."""
+    timeout = httpx2.Timeout(seconds, connect=min(connect_seconds, seconds))
+    return httpx2.Client(transport=_DeadlineTransport(trust_env=False), timeout=timeout, trust_env=False)
+
+
+class _DeadlineTransport(httpx2.HTTPTransport):
+    def __init__(self, *, trust_env: bool) -> None:
+        super().__init__(trust_env=trust_env)
+        context = httpx2.create_ssl_context(trust_env=trust_env)
+        self._pool = httpcore2.ConnectionPool(
+            ssl_context=context, keepalive_expiry=30.0, network_backend=_DeadlineBackend()
+        )
+
+
+class _DeadlineBackend(httpcore2.SyncBackend):
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[SocketOption] | None = None,
+    ) -> httpcore2.NetworkStream:
+        left = _left(timeout, math.inf, httpcore2.ConnectTimeout)
+        return _DeadlineStream(super().connect_tcp(host, port, left, local_address, socket_options))
+
+
+class _DeadlineStream(httpcore2.NetworkStream):
+    def __init__(self, stream: httpcore2.NetworkStream) -> None:
+        self._stream = stream
+        self.deadline = math.inf
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _left(timeout, self.deadline, httpcore2.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _left(timeout, self.deadline, httpcore2.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        left = _left(timeout, self.deadline, httpcore2.ConnectTimeout)
+        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, left))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _left(timeout: float | None, end: float, error: type[Exception]) -> float:
+    left = (deadline.get() or end) - time.monotonic()
+    if left <= 0:
+        raise error("the call's deadline has passed")
+    return left if timeout is None else min(left, timeout)

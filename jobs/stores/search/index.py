@@ -1,0 +1,159 @@
+"""One interface to both halves of the search. Every method is scoped to one tenant."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, select
+
+from jobs.domain.chunks import Passage
+from jobs.domain.tokens import content_terms
+from jobs.stores.database import Database
+from jobs.stores.schema import documents, passages, vectors
+from jobs.stores.search.fusion import fuse
+from jobs.stores.search.lexical import lexical_index
+from jobs.stores.search.vectors import VectorIndex
+
+if TYPE_CHECKING:
+    from numpy import float32
+    from numpy.typing import NDArray
+
+CANDIDATES = 50  # from each half, before they are fused
+
+
+class Encoder(Protocol):
+    """What turns texts into vectors of unit length; `model` and `dimension` tell which vectors compare."""
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    def encode(self, texts: list[str]) -> "NDArray[float32]":
+        """Return a row of unit length for each text."""
+
+    def encode_question(self, question: str) -> "NDArray[float32] | None":
+        """Return the vector of a question, or None if it cannot be had now: the search then goes by words."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A passage that was found. `similarity` is the cosine to the question; None while its vector is pending."""
+
+    passage_id: int
+    document_id: int
+    document_name: str
+    page: int
+    start: int
+    text: str
+    score: float
+    similarity: float | None
+
+
+class SearchIndex:
+    """Finds passages, and takes them in and out. Building one reads nothing."""
+
+    def __init__(self, database: Database, encoder: Encoder) -> None:
+        self._database = database
+        self._encoder = encoder
+        self._lexical = lexical_index(database.url.get_backend_name())
+        self._vectors = VectorIndex(database)
+
+    def add_passages(self, connection: Connection, tenant: str, document_id: int, found: Sequence[Passage]) -> int:
+        """Add a document's passages, in the caller's transaction; they are found from its commit on, by words.
+
+        Returns their number.
+        """
+        if not found:
+            return 0
+        rows = [
+            {"tenant": tenant, "document_id": document_id, "page": p.page, "start": p.start, "text": p.text}
+            for p in found
+        ]
+        statement = insert(passages).returning(passages.c.id, sort_by_parameter_order=True)
+        ids = connection.execute(statement, rows).scalars().all()
+        self._lexical.add(connection, tenant, list(zip(ids, (p.text for p in found), strict=True)))
+        return len(ids)
+
+    def delete_document(self, connection: Connection, tenant: str, document_id: int) -> None:
+        """Take all of a document's passages out, in the caller's transaction."""
+        mine = (passages.c.tenant == tenant) & (passages.c.document_id == document_id)
+        rows = connection.execute(select(passages.c.id, passages.c.text).where(mine)).all()
+        self._lexical.remove(connection, tenant, [(row.id, row.text) for row in rows])
+        connection.execute(delete(passages).where(mine))  # vectors go with them
+
+    def pending(self, tenant: str, document_id: int | None = None) -> int:
+        """Return how many passages wait for a vector of the present model."""
+        with self._database.read() as connection:
+            query = select(func.count()).select_from(passages).where(self._is_pending(tenant, document_id))
+            return connection.execute(query).scalar_one()
+
+    def embed_pending(self, tenant: str, document_id: int | None = None, batch: int = 64) -> int:
+        """Give vectors to up to `batch` passages that lack one, and return how many still do.
+
+        Call it until it returns 0. Safe to be called by several workers at once, and again after a crash.
+        """
+        with self._database.read() as connection:
+            query = select(passages.c.id, passages.c.document_id, passages.c.text)
+            query = query.where(self._is_pending(tenant, document_id)).order_by(passages.c.id).limit(batch)
+            rows = connection.execute(query).all()
+        if not rows:
+            return 0
+        embeddings = self._encoder.encode([row.text for row in rows])  # slow: outside any transaction
+        with self._database.write() as connection:
+            keys = [(row.id, row.document_id) for row in rows]
+            self._vectors.store(connection, tenant, self._encoder.model, keys, embeddings)
+        return self.pending(tenant, document_id)
+
+    def search(self, tenant: str, query: str, *, document_id: int | None = None, limit: int = 10) -> list[Hit]:
+        """Return the passages that fit a question best, of one document or of all; any text is a valid query."""
+        terms = content_terms(query)
+        if not terms:
+            return []
+        with self._database.read() as connection:
+            by_words = self._lexical.search(connection, tenant, terms, document_id, CANDIDATES)
+        similar = self._similar(tenant, query, document_id, by_words)
+        by_vectors = sorted(similar, key=lambda id_: -similar[id_])[:CANDIDATES]
+        return self._hits(tenant, fuse([by_words, by_vectors]), similar, document_id, limit)
+
+    def _similar(self, tenant: str, query: str, document_id: int | None, also: list[int]) -> dict[int, float]:
+        model = self._encoder.model
+        if not self._vectors.holds_any(tenant, model):
+            return {}  # and no model is loaded for nothing
+        vector = self._encoder.encode_question(query)
+        if vector is None:
+            return {}
+        return self._vectors.search(tenant, model, vector, document_id, limit=CANDIDATES, also=also)
+
+    def _is_pending(self, tenant: str, document_id: int | None) -> ColumnElement[bool]:
+        done = exists().where(
+            vectors.c.passage_id == passages.c.id,
+            vectors.c.model == self._encoder.model,
+            vectors.c.dimension == self._encoder.dimension,
+        )
+        mine = (passages.c.tenant == tenant) & ~done
+        return mine if document_id is None else mine & (passages.c.document_id == document_id)
+
+    def _hits(
+        self,
+        tenant: str,
+        ranked: list[tuple[int, float]],
+        similar: dict[int, float],
+        document_id: int | None,
+        limit: int,
+    ) -> list[Hit]:
+        query = (
+            select(passages, documents.c.filename)
+            .join(documents, documents.c.id == passages.c.document_id)
+            .where(passages.c.tenant == tenant, passages.c.id.in_([id_ for id_, _ in ranked]))
+        )
+        if document_id is not None:
+            query = query.where(passages.c.document_id == document_id)
+        with self._database.read() as connection:
+            rows = {row.id: row for row in connection.execute(query)}
+        found = [(rows[id_], score) for id_, score in ranked if id_ in rows][:limit]
+        return [
+            Hit(r.id, r.document_id, r.filename, r.page, r.start, r.text, score, similar.get(r.id))
+            for r, score in found
+        ]

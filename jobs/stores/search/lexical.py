@@ -1,0 +1,136 @@
+"""The lexical half: the tokens of each passage, in an inverted index of the database's own.
+
+Each token is stored behind a digest of its tenant. So one tenant's question cannot meet another's passages, the words
+of one tenant do not weigh on the ranking of another, and its time depends on its own passages only.
+"""
+
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import Protocol
+
+from sqlalchemy import Connection, text
+
+from jobs.domain.tokens import tokens
+
+MAX_TERMS = 8
+# Scoring takes time for each match: the rarest terms are used, while they match this many passages together.
+MATCH_BUDGET = 6_000
+_MAX_CANDIDATE_TERMS = 64
+
+
+class LexicalIndex(Protocol):
+    """What a database must offer. `document_id` narrows a search to one document."""
+
+    def add(self, connection: Connection, tenant: str, passages: Sequence[tuple[int, str]]) -> None:
+        """Index passages, given as (id, text)."""
+
+    def remove(self, connection: Connection, tenant: str, passages: Sequence[tuple[int, str]]) -> None:
+        """Take out passages, given with the text that they were added with."""
+
+    def search(
+        self, connection: Connection, tenant: str, terms: Sequence[str], document_id: int | None, limit: int
+    ) -> list[int]:
+        """Return ids of passages that hold some of the terms, best first."""
+
+
+def lexical_index(dialect: str) -> LexicalIndex:
+    """Return the index for a database: `sqlite` or `postgresql`."""
+    return SqliteLexicalIndex() if dialect == "sqlite" else PostgresLexicalIndex()
+
+
+class SqliteLexicalIndex:
+    """FTS5 without a content table, ranked by BM25."""
+
+    def add(self, connection: Connection, tenant: str, passages: Sequence[tuple[int, str]]) -> None:
+        rows = [{"id": id_, "terms": " ".join(_scoped(tenant, tokens(body)))} for id_, body in passages]
+        if rows:
+            connection.execute(text("INSERT INTO passage_terms (rowid, terms) VALUES (:id, :terms)"), rows)
+
+    def remove(self, connection: Connection, tenant: str, passages: Sequence[tuple[int, str]]) -> None:
+        rows = [{"id": id_, "terms": " ".join(_scoped(tenant, tokens(body)))} for id_, body in passages]
+        if rows:
+            delete = "INSERT INTO passage_terms (passage_terms, rowid, terms) VALUES ('delete', :id, :terms)"
+            connection.execute(text(delete), rows)
+
+    def search(
+        self, connection: Connection, tenant: str, terms: Sequence[str], document_id: int | None, limit: int
+    ) -> list[int]:
+        chosen = rarest(self._frequencies(connection, _scoped(tenant, terms)))
+        if not chosen:
+            return []
+        scope, values = "", {"match": " OR ".join(f'"{term}"' for term in chosen), "limit": limit}
+        if document_id is not None:
+            scope = (
+                " AND rowid BETWEEN (SELECT min(id) FROM passages WHERE document_id = :document)"
+                " AND (SELECT max(id) FROM passages WHERE document_id = :document)"
+                " AND EXISTS (SELECT 1 FROM passages WHERE id = passage_terms.rowid AND document_id = :document)"
+            )
+            values["document"] = document_id
+        query = f"SELECT rowid FROM passage_terms WHERE passage_terms MATCH :match{scope} ORDER BY rank LIMIT :limit"  # noqa: S608 - fixed parts
+        return list(connection.execute(text(query), values).scalars())
+
+    def _frequencies(self, connection: Connection, terms: Sequence[str]) -> dict[str, int]:
+        query = text("SELECT doc FROM passage_vocabulary WHERE term = :term")
+        found = {term: connection.execute(query, {"term": term}).scalar() for term in terms}
+        return {term: count for term, count in found.items() if count}
+
+
+class PostgresLexicalIndex:
+    """A tsvector for each passage under GIN. Ranked by the rarity of the terms that match, against length."""
+
+    def add(self, connection: Connection, tenant: str, passages: Sequence[tuple[int, str]]) -> None:
+        rows = [{"id": id_, "terms": sorted(set(_scoped(tenant, tokens(body))))} for id_, body in passages]
+        if rows:
+            insert = "INSERT INTO passage_terms (passage_id, terms) VALUES (:id, array_to_tsvector(:terms))"
+            connection.execute(text(insert), rows)
+
+    def remove(self, connection: Connection, tenant: str, passages: Sequence[tuple[int, str]]) -> None:
+        rows = [{"id": id_} for id_, _ in passages]
+        if rows:
+            connection.execute(text("DELETE FROM passage_terms WHERE passage_id = :id"), rows)
+
+    def search(
+        self, connection: Connection, tenant: str, terms: Sequence[str], document_id: int | None, limit: int
+    ) -> list[int]:
+        frequencies = self._frequencies(connection, _scoped(tenant, terms))
+        chosen = rarest(frequencies)
+        if not chosen:
+            return []
+        values: dict[str, object] = {"any": " | ".join(chosen), "limit": limit, "document": document_id}
+        score = []
+        for n, term in enumerate(chosen):
+            values |= {f"t{n}": term, f"w{n}": 1 / (10 + frequencies[term]) ** 0.5}
+            score.append(f"CASE WHEN terms @@ CAST(:t{n} AS tsquery) THEN CAST(:w{n} AS float) ELSE 0 END")
+        scope = (
+            "" if document_id is None else " AND passage_id IN (SELECT id FROM passages WHERE document_id = :document)"
+        )
+        query = (
+            f"SELECT passage_id FROM passage_terms WHERE terms @@ CAST(:any AS tsquery){scope}"  # noqa: S608 - fixed parts
+            f" ORDER BY ({' + '.join(score)}) / (100 + length(terms)) DESC, passage_id LIMIT :limit"
+        )
+        return list(connection.execute(text(query), values).scalars())
+
+    def _frequencies(self, connection: Connection, terms: Sequence[str]) -> dict[str, int]:
+        query = text(
+            "SELECT term, (SELECT count(*) FROM (SELECT 1 FROM passage_terms WHERE terms @@ CAST(term AS tsquery)"
+            " LIMIT :most) AS some) FROM unnest(CAST(:terms AS text[])) AS term"
+        )
+        rows = connection.execute(query, {"terms": list(terms), "most": MATCH_BUDGET}).all()
+        return {term: count for term, count in rows if count}
+
+
+def rarest(frequencies: dict[str, int]) -> list[str]:
+    """Return the terms to search for, the rarest first: few enough to be scored in time, and always one."""
+    chosen: list[str] = []
+    matches = 0
+    for term, count in sorted(frequencies.items(), key=lambda item: item[1])[:MAX_TERMS]:
+        matches += count
+        if chosen and matches > MATCH_BUDGET:
+            break
+        chosen.append(term)
+    return chosen
+
+
+def _scoped(tenant: str, terms: Iterable[str]) -> list[str]:
+    digest = blake2b(tenant.encode(), digest_size=5).hexdigest()
+    return [digest + term for term in terms]
