@@ -150,7 +150,7 @@ class RedisServer:
                 try:
                     if client.info("server")["process_id"] == process.pid:
                         return True
-                    break  # another server has this port
+                    raise RedisConnectionError("another server has this port; ours is about to end")
                 except (RedisConnectionError, BusyLoadingError):
                     if time.monotonic() > deadline:
                         break
