@@ -113,8 +113,8 @@ def read_job(redis: Redis, tenant: str, job_id: str) -> JobView:
 
 def _restore(redis: Redis, job_id: str, raw: dict[bytes, bytes]) -> Job | None:
     """Return the RQ job of a hash; a hash that is missing or torn is no job to a client."""
-    job = Job(job_id, connection=redis, serializer=JSONSerializer)
     try:
+        job = Job(job_id, connection=redis, serializer=JSONSerializer)
         job.restore(raw)
     except Exception:
         return None
