@@ -19,7 +19,7 @@ from jobs.core.errors import InvalidArguments
 from jobs.core.events import end_event
 from jobs.core.fairness import fair_push
 from jobs.core.spec import get_job_type
-from jobs.core.view import JobNotFound, JobView, read_job
+from jobs.core.view import JobView, read_job, read_jobs
 
 RUN = "jobs.core.runner.run"
 MAX_LISTED = 100
@@ -102,10 +102,11 @@ class JobClient:
                     keys.jobs(tenant), upper, "-inf", byscore=True, desc=True, offset=0, num=wanted, withscores=True
                 ),
             )
-            for job_id, created in page:
-                try:
-                    found.append((created, self.get(tenant, job_id.decode())))
-                except JobNotFound:
+            views = read_jobs(self._redis, tenant, [job_id.decode() for job_id, _ in page])
+            for (job_id, created), view in zip(page, views, strict=True):
+                if view:
+                    found.append((created, view))
+                else:
                     self._redis.zrem(keys.jobs(tenant), job_id)
                 upper = f"({created!r}"
             if len(page) < wanted:

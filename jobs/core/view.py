@@ -5,7 +5,7 @@ RQ's status is the truth; `CLIENT_STATES` says it in the client's words.
 
 import json
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from pydantic import BaseModel, Field
 from redis import Redis
@@ -96,18 +96,34 @@ def read_job(redis: Redis, tenant: str, job_id: str) -> JobView:
     Raises:
         JobNotFound: there is none of that id, or it belongs to another tenant.
     """
+    view = read_jobs(redis, tenant, [job_id])[0]
+    if view is None:
+        raise JobNotFound
+    return view
+
+
+def read_jobs(redis: Redis, tenant: str, job_ids: list[str]) -> list[JobView | None]:
+    """Return a tenant's jobs in the order of their ids, in two round trips; None where there is none of that id."""
     with redis.pipeline(transaction=False) as pipeline:
-        pipeline.hgetall(Job.key_for(job_id))
-        pipeline.hget(keys.state(tenant, job_id), "progress")
-        pipeline.lrange(keys.attempts(tenant, job_id), 0, -1)
-        pipeline.xrevrange(f"rq:results:{job_id}", count=1)
-        raw, progress, attempts, results = pipeline.execute()
+        for job_id in job_ids:
+            pipeline.hgetall(Job.key_for(job_id))
+            pipeline.hget(keys.state(tenant, job_id), "progress")
+            pipeline.lrange(keys.attempts(tenant, job_id), 0, -1)
+            pipeline.xrevrange(f"rq:results:{job_id}", count=1)
+        raw = pipeline.execute()
+    views = [_read(redis, tenant, job_id, *raw[4 * n : 4 * n + 4]) for n, job_id in enumerate(job_ids)]
+    _add_places(redis, [view for view in views if view])
+    return views
+
+
+def _read(
+    redis: Redis, tenant: str, job_id: str, raw: Any, progress: Any, attempts: Any, results: Any
+) -> JobView | None:
     job = _restore(redis, job_id, raw)
     if job is None or job.meta.get("tenant") != tenant:
-        raise JobNotFound
+        return None
     view = _view(job, progress, [Attempt.model_validate_json(attempt) for attempt in attempts])
     _add_outcome(view, results)
-    _add_place(redis, view)
     return view
 
 
@@ -157,13 +173,22 @@ def _add_outcome(view: JobView, results: list[tuple[bytes, dict[bytes, bytes]]])
         view.error = Problem(code=JobCanceled.code, message=str(JobCanceled()))
 
 
-def _add_place(redis: Redis, view: JobView) -> None:
-    """Add where the job stands: its place in the queue, or when it is due."""
-    if view.state == "queued":
-        view.position = cast(int | None, redis.lpos(f"rq:queue:{view.queue}", view.id))
-    elif view.state in ("scheduled", "retrying"):
-        due = redis.zscore(f"rq:scheduled:{view.queue}", view.id)
-        view.next_attempt_at = datetime.fromtimestamp(due, UTC) if due is not None else None
+def _add_places(redis: Redis, views: list[JobView]) -> None:
+    """Add where waiting jobs stand: their place in the queue, or when they are due."""
+    queued = [view for view in views if view.state == "queued"]
+    timed = [view for view in views if view.state in ("scheduled", "retrying")]
+    if not queued and not timed:
+        return
+    with redis.pipeline(transaction=False) as pipeline:
+        for view in queued:
+            pipeline.lpos(f"rq:queue:{view.queue}", view.id)
+        for view in timed:
+            pipeline.zscore(f"rq:scheduled:{view.queue}", view.id)
+        found = pipeline.execute()
+    for view, position in zip(queued, found, strict=False):
+        view.position = position
+    for view, due in zip(timed, found[len(queued) :], strict=True):
+        view.next_attempt_at = None if due is None else datetime.fromtimestamp(due, UTC)
 
 
 def attempt_record(number: int, started: datetime | None, worker: str, failure: Any) -> str:
