@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, select
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, select
 
 from jobs.domain.chunks import Passage
 from jobs.domain.tokens import content_terms
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CANDIDATES = 50  # from each half, before they are fused
+
+_by_id = (
+    select(passages, documents.c.filename)
+    .join(documents, documents.c.id == passages.c.document_id)
+    .where(passages.c.tenant == bindparam("tenant"), passages.c.id.in_(bindparam("ids", expanding=True)))
+)
 
 
 class Encoder(Protocol):
@@ -143,16 +149,11 @@ class SearchIndex:
         document_id: int | None,
         limit: int,
     ) -> list[Hit]:
-        query = (
-            select(passages, documents.c.filename)
-            .join(documents, documents.c.id == passages.c.document_id)
-            .where(passages.c.tenant == tenant, passages.c.id.in_([id_ for id_, _ in ranked]))
-        )
-        if document_id is not None:
-            query = query.where(passages.c.document_id == document_id)
+        values = {"tenant": tenant, "ids": [id_ for id_, _ in ranked]}
         with self._database.read() as connection:
-            rows = {row.id: row for row in connection.execute(query)}
-        found = [(rows[id_], score) for id_, score in ranked if id_ in rows][:limit]
+            rows = {row.id: row for row in connection.execute(_by_id, values)}
+        found = [(rows[id_], score) for id_, score in ranked if id_ in rows]
+        found = [(row, score) for row, score in found if document_id in (None, row.document_id)][:limit]
         return [
             Hit(r.id, r.document_id, r.filename, r.page, r.start, r.text, score, similar.get(r.id))
             for r, score in found
