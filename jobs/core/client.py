@@ -1,13 +1,11 @@
 """Start jobs, look at them, stop them."""
 
 import time
-from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import uuid4
 
 from pydantic import BaseModel, ValidationError
 from redis import Redis
-from rq import Queue
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job
@@ -15,13 +13,12 @@ from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
 from jobs.core import keys
+from jobs.core.enqueue import NewJob, enqueue, enqueue_script
 from jobs.core.errors import InvalidArguments
 from jobs.core.events import end_event
-from jobs.core.fairness import fair_push
 from jobs.core.spec import get_job_type
 from jobs.core.view import JobView, read_job, read_jobs
 
-RUN = "jobs.core.runner.run"
 MAX_LISTED = 100
 
 
@@ -39,7 +36,7 @@ class JobClient:
     def __init__(self, redis: Redis, *, result_ttl: int) -> None:
         self._redis = redis
         self._ttl = result_ttl
-        self._queues: dict[str, Queue] = {}
+        self._enqueue = enqueue_script(redis)
 
     def start(
         self,
@@ -61,21 +58,19 @@ class JobClient:
         """
         job_type = get_job_type(name)
         checked = _check(job_type.args_model, args)
-        if job_id and self._redis.exists(Job.key_for(job_id)):
-            return job_id
-        job = Job.create(
-            RUN,
-            args=[name, checked.model_dump(mode="json")],
+        job = NewJob(
             id=job_id or uuid4().hex,
-            connection=self._redis,
-            serializer=JSONSerializer,
-            timeout=job_type.timeout,
-            result_ttl=self._ttl,
-            failure_ttl=self._ttl,
+            tenant=tenant,
+            type=name,
+            args=checked.model_dump(mode="json"),
+            queue=queue or job_type.queue,
             description=job_type.description(checked),
-            meta={"tenant": tenant, "type": name, "retries": job_type.retries},
+            timeout=job_type.timeout,
+            retries=job_type.retries,
+            ttl=self._ttl,
+            due=time.time() + delay if delay > 0 else None,
         )
-        self._enqueue(job, self.queue(queue or job_type.queue), tenant, delay)
+        enqueue(self._enqueue, job)
         return job.id
 
     def get(self, tenant: str, job_id: str) -> JobView:
@@ -146,25 +141,6 @@ class JobClient:
         except InvalidJobOperation:  # another request was quicker
             return self.get(tenant, job_id)
         return self.get(tenant, job_id)
-
-    def queue(self, name: str) -> Queue:
-        """Return the RQ queue of that name."""
-        if name not in self._queues:
-            self._queues[name] = Queue(name, connection=self._redis, serializer=JSONSerializer)
-        return self._queues[name]
-
-    def _enqueue(self, job: Job, queue: Queue, tenant: str, delay: float) -> None:
-        now = time.time()
-        with self._redis.pipeline() as pipeline:
-            pipeline.zadd(keys.jobs(tenant), {job.id: now})
-            pipeline.zremrangebyscore(keys.jobs(tenant), 0, now - 2 * self._ttl)
-            if delay > 0:
-                queue.schedule_job(job, datetime.now(UTC) + timedelta(seconds=delay), pipeline=pipeline)
-            else:
-                pipeline.sadd(queue.redis_queues_keys, queue.key)
-                queue._enqueue_job(job, pipeline=pipeline)
-                fair_push(pipeline, queue.name, tenant, job.id)
-            pipeline.execute()
 
     def _cancel_waiting(self, tenant: str, job_id: str) -> None:
         job = Job.fetch(job_id, connection=self._redis, serializer=JSONSerializer)

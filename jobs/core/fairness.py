@@ -2,8 +2,10 @@
 
 from redis.client import Pipeline
 
+from jobs.core import keys
+
 
 def fair_push(pipeline: Pipeline, queue_name: str, tenant: str, job_id: str) -> None:
     """Note that `job_id`, pushed to `queue_name` in the same pipeline, belongs to `tenant`."""
-    pipeline.rpush(f"offstage:fair:{queue_name}:{tenant}", job_id)
-    pipeline.zadd(f"offstage:fair:{queue_name}", {tenant: 0}, nx=True)
+    pipeline.rpush(f"{keys.fair(queue_name)}:{tenant}", job_id)
+    pipeline.zadd(keys.fair(queue_name), {tenant: 0}, nx=True)

@@ -26,6 +26,11 @@ def jobs(tenant: str) -> str:
     return f"offstage:{tenant}:jobs"
 
 
+def fair(queue: str) -> str:
+    """Sorted set: the tenants with jobs on a queue by their turn. Beside it, `:{tenant}`, the list of their ids."""
+    return f"offstage:fair:{queue}"
+
+
 def of_job(tenant: str, job_id: str) -> list[str]:
     """Every key of ours that belongs to one job."""
     return [key(tenant, job_id) for key in (events, state, steps, attempts)]
