@@ -12,7 +12,7 @@ help:
 	@echo "make test   style, types, import rules and tests"
 	@echo "make lint   the same without the tests"
 	@echo "make bench  measure; writes the tables of docs/performance.md"
-	@echo "make key    print a new API key and its entry for API_KEYS"
+	@echo "make key    print a new API key and its entry for API_KEYS (TENANT=name)"
 	@echo "make clean  remove the virtual environment and the caches; keeps var/"
 
 demo: $(VENV)/.installed
@@ -34,7 +34,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench
 
 key: $(VENV)/.installed
-	@$(BIN)/python -m local.key
+	@$(BIN)/python -m webapp.auth $(TENANT)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -23,7 +23,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from jobs.providers.redis_check import MIN_VERSION
-from local.processes import die_with_parent
+from local import die_with_parent
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0  # a large append-only file takes a while to load
@@ -114,14 +114,13 @@ class RedisServer:
         try:
             with (self.data_dir / "redis.log").open("wb") as log:
                 return subprocess.Popen(
-                    [program, *_settings(port)],
+                    die_with_parent.command(program, *_settings(port)),
                     cwd=self.data_dir,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,  # Ctrl-C must not reach it before the workers have ended
                     pass_fds=[lock],
-                    preexec_fn=die_with_parent(),
                 )
         finally:
             os.close(lock)

@@ -3,7 +3,9 @@
 from typing import Any
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
+from redis.retry import Retry
 
 from config import ConfigError
 
@@ -32,6 +34,30 @@ def check_redis(redis: Redis) -> str:
             "`heroku redis:maxmemory --policy noeviction`)."
         )
     return f"{name} {version}"
+
+
+def check_redis_url(url: str) -> str:
+    """Look at the server of `REDIS_URL` once, without the patience of a running service. Raises as `check_redis`."""
+    if not url:
+        raise ConfigError(
+            "REDIS_URL is not set. `make run` starts a server of its own; "
+            "or name one, such as redis://127.0.0.1:6379/0."
+        )
+    try:
+        client = Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=5.0, **tls_options(url))
+    except ValueError as error:
+        raise ConfigError(f"REDIS_URL: {error}") from None
+    with client:
+        return check_redis(client)
+
+
+def tls_options(url: str) -> dict[str, Any]:
+    """Return how a client connects to `rediss://`: encrypted, with whatever certificate the server shows.
+
+    Heroku's servers show certificates that they have signed themselves. `?ssl_cert_reqs=required` in the URL, which
+    goes before these options, demands a good one.
+    """
+    return {"ssl_cert_reqs": "none", "ssl_check_hostname": False} if url.startswith("rediss://") else {}
 
 
 def _info(redis: Redis) -> dict[str, Any]:

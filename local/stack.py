@@ -1,0 +1,185 @@
+"""The whole service on one machine: an embedded Redis where none is named, and every process of the Procfile."""
+
+import contextlib
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import Self, TextIO
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from config import Config, ConfigError, load_config
+from jobs.providers.redis_check import check_redis_url
+from local.processes import Ended, Processes, read_procfile
+from local.redis_server import RedisServer, RedisServerError
+
+ROOT = Path(__file__).resolve().parents[1]
+RELEASE = "release"
+START_SECONDS = 60.0
+
+
+class StackError(Exception):
+    """The service does not come up, or one of its processes has ended; the message says which."""
+
+
+class Stack:
+    """Redis, web, worker and scheduler as processes of this one. Usable as a context manager.
+
+    `environ` is what the processes get, with the settings of `config` put in. Their output goes to `out`.
+    """
+
+    def __init__(self, config: Config, environ: Mapping[str, str] = os.environ, out: TextIO = sys.stdout) -> None:
+        self.config = config
+        self.password = ""
+        self.redis_url = config.redis_url
+        self.redis_version = ""
+        self._environ = dict(environ)
+        self._out = out
+        self.redis = None if config.redis_url else RedisServer(config.data_dir / "redis")
+        self.processes = Processes(out, ROOT)
+
+    @property
+    def url(self) -> str:
+        """Where the service answers, as seen from this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.config.bind_host, self.config.bind_host)  # noqa: S104
+        return f"http://[{host}]:{self.config.port}" if ":" in host else f"http://{host}:{self.config.port}"
+
+    def start(self) -> Self:
+        """Start everything, in order, and wait until the service answers.
+
+        Raises:
+            ConfigError, RedisServerError, StackError: something is set wrongly or does not come up.
+        """
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop every process, Redis last. Stopping twice does no harm."""
+        self.processes.stop()
+        if self.redis is not None:
+            self.redis.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def _start(self) -> None:
+        self.config.check_bind(self.config.bind_host)
+        if self.redis is not None:
+            self.redis_url = self.redis.start().url
+        self.redis_version = check_redis_url(self.redis_url)
+        self.password = _dashboard_password(self.config)
+        env = self._env()
+        commands = read_procfile(ROOT / "Procfile")
+        self._release(commands.pop(RELEASE), env)
+        for name, command in commands.items():
+            self.processes.start(name, command, env)
+        self._wait_until_it_answers()
+
+    def _env(self) -> dict[str, str]:
+        """Return the processes' environment: what a Heroku dyno has, from this stack's settings."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{self._environ.get('PATH', os.defpath)}"
+        return self._environ | {
+            "PATH": path,
+            "PYTHONUNBUFFERED": "1",
+            "PORT": str(self.config.port),
+            "HOST": self.config.host,
+            "DATA_DIR": str(self.config.data_dir.resolve()),
+            "REDIS_URL": self.redis_url,
+            "DATABASE_URL": self.config.database_url,
+            "DASHBOARD_PASSWORD": self.password,
+        }
+
+    def _release(self, command: str, env: Mapping[str, str]) -> None:
+        self.processes.start(RELEASE, command, env)
+        ended = self.processes.ended(START_SECONDS)
+        if ended is None or ended.code != 0:
+            raise StackError("The database could not be brought up to date; see the lines above.")
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = monotonic() + START_SECONDS
+        while monotonic() < deadline:
+            if ended := self.processes.ended(0.05):
+                raise StackError(describe(ended))
+            with contextlib.suppress(URLError, OSError), urlopen(f"{self.url}/livez", timeout=5):  # noqa: S310
+                return
+        raise StackError(f"{self.url} does not answer.")
+
+
+def describe(ended: Ended) -> str:
+    """Say in one line how a process ended."""
+    how = f"by {signal.Signals(-ended.code).name}" if ended.code < 0 else f"with exit code {ended.code}"
+    return f"{ended.name} ended {how}."
+
+
+def _dashboard_password(config: Config) -> str:
+    """Return the given password, or the one made at the first start: only the owner can read it."""
+    if config.dashboard_password:
+        return config.dashboard_password.get_secret_value()
+    file = config.data_dir / "dashboard-password"
+    with contextlib.suppress(FileExistsError):
+        config.data_dir.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as new:
+            new.write(secrets.token_urlsafe(12))
+    return file.read_text().strip()
+
+
+@contextlib.contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Raise KeyboardInterrupt for SIGTERM too, and only once: stopping takes its time."""
+
+    def interrupt(signum: int, _frame: object) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, interrupt)
+    with contextlib.suppress(KeyboardInterrupt):
+        yield
+
+
+def _banner(stack: Stack) -> str:
+    where = f", data in {stack.redis.data_dir}" if stack.redis else ""
+    return (
+        f"\nOffstage answers at  {stack.url}\n"
+        f"Dashboard            {stack.url}/rq  (user admin, password {stack.password})\n"
+        f"Redis                {stack.redis_url if stack.redis else 'REDIS_URL'}  ({stack.redis_version}{where})\n"
+        "Ctrl-C stops everything.\n"
+    )
+
+
+def main() -> int:
+    """Run the stack until Ctrl-C, SIGTERM, or the end of one of its processes; return the exit code."""
+    try:
+        stack = Stack(load_config())
+        with stopped_by_signals():
+            try:
+                stack.start()
+                print(_banner(stack), flush=True)
+                while not (ended := stack.processes.ended(3600)):
+                    pass
+                raise StackError(describe(ended))
+            finally:
+                print("\nStopping.", flush=True)
+                stack.stop()
+    except (ConfigError, RedisServerError, StackError) as error:
+        print(f"offstage: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
