@@ -17,23 +17,23 @@ from jobs.answering import DocumentNotReady
 from jobs.core.client import WrongState
 from jobs.core.errors import InvalidArguments, UnknownJobType
 from jobs.core.view import JobNotFound
+from jobs.domain.documents import DocumentNotFound, EmptyFile, TooLarge, UnsupportedMedia
 from jobs.stores.blobs import StorageFull
-from jobs.stores.documents import DocumentNotFound, EmptyFile, TooLarge, UnsupportedMedia
 
 log = logging.getLogger(__name__)
 
-# Exception -> status, code. The text is the exception's own, or the first line of its class's docstring.
-PROBLEMS: dict[type[Exception], tuple[int, str]] = {
-    JobNotFound: (404, "job_not_found"),
-    DocumentNotFound: (404, "document_not_found"),
-    UnknownJobType: (404, "unknown_job_type"),
-    WrongState: (409, "wrong_state"),
-    DocumentNotReady: (400, "document_not_ready"),
-    InvalidArguments: (422, "invalid_arguments"),
-    EmptyFile: (422, "empty_file"),
-    TooLarge: (413, "too_large"),
-    UnsupportedMedia: (415, "unsupported_media"),
-    StorageFull: (507, "storage_full"),
+# Exception -> status. Its `code` and its text are its own.
+STATUSES: dict[type[Exception], int] = {
+    JobNotFound: 404,
+    DocumentNotFound: 404,
+    UnknownJobType: 404,
+    WrongState: 409,
+    DocumentNotReady: 400,
+    InvalidArguments: 422,
+    EmptyFile: 422,
+    TooLarge: 413,
+    UnsupportedMedia: 415,
+    StorageFull: 507,
 }
 HTTP_CODES = {
     400: "bad_request",
@@ -43,7 +43,7 @@ HTTP_CODES = {
     405: "method_not_allowed",
     411: "length_required",
     413: "too_large",
-    415: "unsupported_media",
+    415: "unsupported_media_type",
     421: "misdirected_request",
     503: "unavailable",
 }
@@ -72,7 +72,7 @@ def invalid(error: ValidationError) -> Response:
 
 def register_errors(app: Flask) -> None:
     """Make every exception of a view a problem+json answer."""
-    for kind in PROBLEMS:
+    for kind in STATUSES:
         app.register_error_handler(kind, _known)
     app.register_error_handler(ValidationError, invalid)
     app.register_error_handler(RedisConnectionError, _redis_away)
@@ -82,10 +82,9 @@ def register_errors(app: Flask) -> None:
 
 
 def _known(error: Exception) -> Response:
-    status, code = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
-    detail = str(error) or (type(error).__doc__ or code).splitlines()[0]
+    status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
     extra = {"state": error.view.state} if isinstance(error, WrongState) else {}
-    return problem(status, code, detail, **extra)
+    return problem(status, error.code, str(error), **extra)  # type: ignore[attr-defined]
 
 
 def _http(error: HTTPException) -> Response:

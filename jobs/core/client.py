@@ -25,6 +25,8 @@ MAX_LISTED = 100
 class WrongState(Exception):
     """The job's state does not allow that."""
 
+    code = "wrong_state"
+
     def __init__(self, view: JobView) -> None:
         super().__init__(f"The job is {view.state}.")
         self.view = view

@@ -32,7 +32,12 @@ END_STATES = ("completed", "failed", "canceled")
 
 
 class JobNotFound(Exception):
-    """This tenant has no job of that id, or it is too long ago."""
+    """There is no such job, or it ended too long ago."""
+
+    code = "job_not_found"
+
+    def __init__(self) -> None:
+        super().__init__(type(self).__doc__)
 
 
 class Progress(BaseModel):
