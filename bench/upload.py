@@ -32,15 +32,18 @@ QUEUED = 2000
 
 def main() -> None:
     rows = []
-    with tempfile.TemporaryDirectory() as folder, RedisServer(Path(folder) / "redis") as server:
-        with web_server(folder, server.url) as port:
-            rows.append(measure("GET /health", 300, lambda n: get_health(port)))
-            rows.append(measure("upload 1 MB", 100, lambda n: upload(port, text_of(1, n))))
-            rows.append(measure("upload 20 MB", 20, lambda n: upload(port, text_of(20, n))))
-            fill_queue(server.url, folder)
-            rows.append(
-                measure(f"upload 1 MB, {QUEUED} jobs queued", 100, lambda n: upload(port, text_of(1, 1000 + n)))
-            )
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        RedisServer(Path(folder) / "redis") as server,
+        web_server(folder, server.url) as port,
+    ):
+        rows.append(measure("GET /health", 300, lambda n: get_health(port)))
+        rows.append(measure("upload 1 MB", 100, lambda n: upload(port, text_of(1, n))))
+        rows.append(measure("upload 20 MB", 20, lambda n: upload(port, text_of(20, n))))
+        fill_queue(server.url)
+        rows.append(
+            measure(f"upload 1 MB, {QUEUED} jobs queued", 100, lambda n: upload(port, text_of(1, 1000 + n)))
+        )
             rows.append(
                 measure(f"upload 20 MB, {QUEUED} jobs queued", 20, lambda n: upload(port, text_of(20, 1000 + n)))
             )
@@ -106,7 +109,7 @@ def text_of(megabytes: int, seed: int) -> bytes:
     return (line * (megabytes * 2**20 // len(line) + 1))[: megabytes * 2**20].decode(errors="ignore").encode()
 
 
-def fill_queue(redis_url: str, folder: str) -> None:
+def fill_queue(redis_url: str) -> None:
     """Put jobs on the queue that no worker takes."""
     discover()
     client = JobClient(Redis.from_url(redis_url), result_ttl=3600)
