@@ -41,12 +41,8 @@ def main() -> None:
         rows.append(measure("upload 1 MB", 100, lambda n: upload(port, text_of(1, n))))
         rows.append(measure("upload 20 MB", 20, lambda n: upload(port, text_of(20, n))))
         fill_queue(server.url)
-        rows.append(
-            measure(f"upload 1 MB, {QUEUED} jobs queued", 100, lambda n: upload(port, text_of(1, 1000 + n)))
-        )
-            rows.append(
-                measure(f"upload 20 MB, {QUEUED} jobs queued", 20, lambda n: upload(port, text_of(20, 1000 + n)))
-            )
+        rows.append(measure(f"upload 1 MB, {QUEUED} jobs queued", 100, lambda n: upload(port, text_of(1, 1000 + n))))
+        rows.append(measure(f"upload 20 MB, {QUEUED} jobs queued", 20, lambda n: upload(port, text_of(20, 1000 + n))))
     print_report("upload", rows)
 
 
