@@ -9,6 +9,7 @@ from jobs.core.spec import discover
 from jobs.services import Services, build_services
 from webapp.api import documents, jobs, ops
 from webapp.auth import register_auth
+from webapp.dashboard import register_dashboard
 from webapp.errors import invalid, register_errors
 from webapp.extension import Offstage
 from webapp.requests import StrictRequest, register_limits
@@ -45,6 +46,7 @@ def create_app(config: Config | None = None, services: Services | None = None) -
     register_limits(app, config)
     register_auth(app, config)
     register_errors(app)
+    register_dashboard(app, config, services.redis)
     for blueprint in BLUEPRINTS:
         app.register_api(blueprint)
     app.add_url_rule("/openapi.json", "openapi", lambda: app.json.response(app.api_doc))
