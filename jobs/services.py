@@ -1,35 +1,61 @@
 """Services: what the jobs and the web need, wired in one place."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
 from redis import Redis
 
 from config import Config
+from jobs.providers.embedder import Embedder, build_embedder
+from jobs.providers.llm import LanguageModel, build_language_model
+from jobs.providers.redis_check import connect
+from jobs.stores.blobs import BlobStore, build_blobs
 from jobs.stores.database import Database
-
-if TYPE_CHECKING:
-    from jobs.providers.embedder import Embedder
-    from jobs.providers.llm import LanguageModel
-    from jobs.stores.blobs import BlobStore
-    from jobs.stores.documents import DocumentStore
-    from jobs.stores.search import SearchIndex
+from jobs.stores.documents import DocumentStore
+from jobs.stores.search import SearchIndex
 
 
 @dataclass(frozen=True)
 class Services:
-    """What the jobs need. Nothing here connects before its first use."""
+    """What the jobs and the web need. Nothing here connects before its first use."""
 
     config: Config
     redis: Redis
     database: Database
-    blobs: "BlobStore"
-    documents: "DocumentStore"
-    search: "SearchIndex"
-    embedder: "Embedder"
-    llm: "LanguageModel | None"
+    blobs: BlobStore
+    documents: DocumentStore
+    search: SearchIndex
+    embedder: Embedder
+    llm: LanguageModel | None
 
     def after_fork(self) -> None:
         """Let go of connections inherited from the parent process."""
         self.redis.connection_pool.reset()
         self.database.after_fork()
+
+
+def build_services(config: Config, redis: Redis | None = None) -> Services:
+    """Return the services that the settings ask for; `redis` takes the place of `REDIS_URL`'s."""
+    database = Database(config.sqlalchemy_url)
+    blobs = build_blobs(config.storage_url, config.data_dir)
+    embedder = build_embedder(
+        config.embedder, url=config.embedding_url, model=config.embedding_model, key=_plain(config.embedding_key)
+    )
+    search = SearchIndex(database, embedder)
+    llm = build_language_model(
+        config.llm_url, model=config.llm_model, key=_plain(config.llm_key), timeout=config.llm_timeout
+    )
+    return Services(
+        config=config,
+        redis=connect(config.redis_url) if redis is None else redis,
+        database=database,
+        blobs=blobs,
+        documents=DocumentStore(database, blobs, search),
+        search=search,
+        embedder=embedder,
+        llm=llm,
+    )
+
+
+def _plain(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret else ""

@@ -25,7 +25,7 @@ from jobs.core.view import END_STATES, JobNotFound, JobView
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 15
-READ_BLOCK_MS = 5000
+READ_BLOCK_MS = 3000  # under redis-py's socket timeout of 5 s
 PAGE = 500
 GONE_OR_ENDED = (*END_STATES, "gone")
 BACKLOG = 1000  # events a slow client may fall behind before it is sent back to read from Redis

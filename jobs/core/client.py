@@ -16,6 +16,7 @@ from jobs.core import keys
 from jobs.core.enqueue import NewJob, enqueue, enqueue_script
 from jobs.core.errors import InvalidArguments
 from jobs.core.events import end_event
+from jobs.core.reuse import fingerprint
 from jobs.core.spec import get_job_type
 from jobs.core.view import JobView, read_job, read_jobs
 
@@ -49,10 +50,12 @@ class JobClient:
         queue: str | None = None,
         delay: float = 0,
         job_id: str | None = None,
+        fresh: bool = False,
     ) -> str:
-        """Put a job on its queue and return its id.
+        """Put a job on its queue and return its id, or that of the job that does the same already.
 
-        `delay` is in seconds. With a `job_id` of the caller's, a job that exists already is left as it is.
+        `delay` is in seconds. With a `job_id` of the caller's, a job that exists already is left as it is. `fresh`
+        starts a job of a reusing type anew.
 
         Raises:
             UnknownJobType: no module declares `name`.
@@ -71,9 +74,11 @@ class JobClient:
             retries=job_type.retries,
             ttl=self._ttl,
             due=time.time() + delay if delay > 0 else None,
+            fingerprint=fingerprint(name, checked) if job_type.reuse else None,
+            fresh=fresh,
+            reuse_seconds=job_type.reuse,
         )
-        enqueue(self._enqueue, job)
-        return job.id
+        return enqueue(self._enqueue, job)
 
     def get(self, tenant: str, job_id: str) -> JobView:
         """Return a job of the tenant.

@@ -8,7 +8,7 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,11 @@ COMPRESS_FROM = 256  # bytes; below, zlib makes it longer
 
 @dataclass(frozen=True)
 class NewJob:
-    """A job to be enqueued. Times are in seconds; `due` is since 1970, None for now."""
+    """A job to be enqueued. Times are in seconds; `due` is since 1970, None for now.
+
+    With a `fingerprint`, a job of the same one that waits, runs or completed less than `reuse_seconds` ago does the
+    work instead, unless `fresh` asks for a new one.
+    """
 
     id: str
     tenant: str
@@ -38,6 +42,9 @@ class NewJob:
     retries: int
     ttl: int
     due: float | None = None
+    fingerprint: str | None = None
+    fresh: bool = False
+    reuse_seconds: int = 0
 
     def fields(self, now: datetime) -> dict[str, str | bytes]:
         """Return the job's hash as RQ reads it."""
@@ -61,23 +68,39 @@ def enqueue_script(redis: Redis) -> Script:
     return redis.register_script(_text())
 
 
-def enqueue(script: Script, job: NewJob) -> bool:
-    """Put a job on its queue, or among the scheduled ones; False if there is a job of its id already."""
+def enqueue(script: Script, job: NewJob) -> str:
+    """Put a job on its queue, or among the scheduled ones, and return the id of the job that does the work.
+
+    That is another one's if its fingerprint is the same. A job whose id exists is left as it is.
+    """
     now = datetime.now(UTC)
     seconds = now.timestamp()
     flat = [part for item in job.fields(now).items() for part in item]
+    key = Job.key_for(job.id)
     put = script(
         keys=[
-            Job.key_for(job.id),
+            key,
             f"rq:queue:{job.queue}",
             "rq:queues",
             f"rq:scheduled:{job.queue}",
             keys.jobs(job.tenant),
             keys.fair(job.queue),
+            keys.fingerprint(job.tenant, job.fingerprint) if job.fingerprint else key,
         ],
-        args=[job.id, job.tenant, seconds, "" if job.due is None else job.due, seconds - 2 * job.ttl, *flat],
+        args=[
+            job.id,
+            job.tenant,
+            seconds,
+            "" if job.due is None else job.due,
+            seconds - 2 * job.ttl,
+            int(job.fresh),
+            utcformat(now - timedelta(seconds=job.reuse_seconds)),
+            job.ttl,
+            Job.redis_job_namespace_prefix,
+            *flat,
+        ],
     )
-    return bool(put)
+    return str(put.decode() if isinstance(put, bytes) else put)
 
 
 @cache

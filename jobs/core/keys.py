@@ -26,6 +26,11 @@ def jobs(tenant: str) -> str:
     return f"offstage:{tenant}:jobs"
 
 
+def fingerprint(tenant: str, digest: str) -> str:
+    """String: the id of the newest job of that fingerprint."""
+    return f"offstage:{tenant}:fingerprint:{digest}"
+
+
 def fair(queue: str) -> str:
     """Sorted set: the tenants with jobs on a queue by their turn. Beside it, `:{tenant}`, the list of their ids."""
     return f"offstage:fair:{queue}"

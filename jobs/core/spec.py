@@ -56,7 +56,8 @@ class JobType:
     """One kind of job. `name` is `capability.verb`; times are in seconds.
 
     `public` types can be started by clients. `describe` names the arguments that stand in dashboards: never personal
-    data. `on_failure` runs once when a job has failed for good, also when its worker died.
+    data. `on_failure` runs once when a job has failed for good, also when its worker died. With
+    `reuse`, an equal request joins the job that waits or runs, or gets one that completed less than so long ago.
     """
 
     name: str
@@ -70,6 +71,7 @@ class JobType:
     public: bool = False
     describe: tuple[str, ...] = ()
     on_failure: FailureHook | None = None
+    reuse: int = 0
 
     @property
     def summary(self) -> str:
@@ -96,6 +98,7 @@ def job(
     public: bool = False,
     describe: tuple[str, ...] = (),
     on_failure: FailureHook | None = None,
+    reuse: int = 0,
 ) -> Callable[[JobFunction], JobFunction]:
     """Declare a function `(ctx, args) -> result` as a job type. See `JobType` for the settings.
 
@@ -115,6 +118,7 @@ def job(
             public=public,
             describe=describe,
             on_failure=on_failure,
+            reuse=reuse,
         )
         return function
 

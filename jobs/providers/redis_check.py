@@ -10,6 +10,7 @@ from redis.retry import Retry
 from config import ConfigError
 
 MIN_VERSION = (7, 0)
+UNSET_URL = "redis://127.0.0.1:6379/0"
 
 
 def check_redis(redis: Redis) -> str:
@@ -49,6 +50,11 @@ def check_redis_url(url: str) -> str:
         raise ConfigError(f"REDIS_URL: {error}") from None
     with client:
         return check_redis(client)
+
+
+def connect(url: str) -> Redis:
+    """Return a client of `REDIS_URL` for a running service. Connects nothing."""
+    return Redis.from_url(url or UNSET_URL, **tls_options(url))
 
 
 def tls_options(url: str) -> dict[str, Any]:

@@ -1,15 +1,128 @@
 """Documents: upload, watch, search, ask, delete."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from flask import Response, abort, g, jsonify, request
+from flask import Response, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobs import documents
-from jobs.answering import answer_question
+from jobs.answering import answer
+from jobs.stores.documents import Document
 from webapp.api.jobs import ListQuery
+from webapp.errors import problem
 from webapp.extension import offstage
 from webapp.responses import MAX_PAGE, accepted, decode_cursor, encode_cursor
 
 bp = APIBlueprint("documents", __name__, abp_tags=[Tag(name="documents", description="Upload, search, ask")])
+
+DocumentId = Annotated[int, Field(ge=1, le=2**63 - 1)]
+
+
+class DocumentPath(BaseModel):
+    """A document's id. What no id can be is not found."""
+
+    document_id: int
+
+
+class AskBody(BaseModel):
+    """A question; without `document_id` it goes to all of the caller's documents."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    question: str = Field(min_length=1, max_length=4000)
+    document_id: DocumentId | None = None
+
+
+class SearchQuery(BaseModel):
+    """`q`: what to look for, in any language."""
+
+    q: str = Field(min_length=1, max_length=4000)
+    document_id: DocumentId | None = None
+    limit: int = Field(default=10, ge=1)
+
+
+@bp.post("/upload")
+def upload() -> Response:
+    """Take a document in and start reading it."""
+    file = request.files.get("file")
+    if file is None:
+        return problem(422, "missing_file", "Send the document as the multipart field `file`.")
+    app = offstage()
+    document = documents.receive(app.services, app.client, g.tenant, file.stream, file.filename)  # type: ignore[arg-type]
+    return accepted(
+        document.job_id,
+        message="文档上传成功，正在后台处理",
+        document_id=document.id,
+        filename=document.filename,
+        status=document.status,
+    )
+
+
+@bp.get("/documents")
+def list_documents(query: ListQuery) -> Response:
+    """List the caller's documents, newest first."""
+    limit = min(query.limit, MAX_PAGE)
+    before = decode_cursor(query.cursor, int)
+    page = offstage().services.documents.list(g.tenant, before=before, limit=limit)
+    cursor = encode_cursor(page[-1].id) if len(page) == limit else None
+    return jsonify(documents=[document_json(document) for document in page], next_cursor=cursor)
+
+
+@bp.get("/documents/<int:document_id>")
+def get_document(path: DocumentPath) -> Response:
+    """Return a document: how far its text and its vectors are, or why it failed."""
+    return jsonify(document_json(offstage().services.documents.get(g.tenant, path.document_id)))
+
+
+@bp.delete("/documents/<int:document_id>")
+def delete_document(path: DocumentPath) -> Response:
+    """Remove a document: its file, its text and its vectors."""
+    offstage().services.documents.delete(g.tenant, path.document_id)
+    return Response(status=204)
+
+
+@bp.post("/ask")
+def ask(body: AskBody) -> Response:
+    """Answer a question out of the caller's documents, with the pages that the answer rests on, or refuse."""
+    reply = answer(offstage().services, g.tenant, body.question, body.document_id)
+    name = reply.citations[0].document_name if reply.citations else None
+    return jsonify(
+        question=body.question,
+        answer=reply.text,
+        document_id=body.document_id,
+        document_name=name,
+        mode=reply.mode,
+        refused=reply.refused,
+        model_error=reply.model_error,
+        citations=[vars(citation) for citation in reply.citations],
+    )
+
+
+@bp.get("/search")
+def search(query: SearchQuery) -> Response:
+    """Return the passages that fit best, by words and by vectors."""
+    limit = min(query.limit, MAX_PAGE)
+    hits = offstage().services.search.search(g.tenant, query.q, document_id=query.document_id, limit=limit)
+    return jsonify(query=query.q, hits=[vars(hit) for hit in hits])
+
+
+def document_json(document: Document) -> dict[str, Any]:
+    """Return a document as its owner sees it. Sizes are in bytes, `content_length` in characters."""
+    return {
+        "id": document.id,
+        "filename": document.filename,
+        "status": document.status,
+        "content_length": document.content_length,
+        "created_at": document.created_at.isoformat(),
+        "completed_at": document.completed_at.isoformat() if document.completed_at else None,
+        "error_message": document.error_message,
+        "error_code": document.error_code,
+        "media_type": document.media_type,
+        "size": document.size,
+        "pages": document.page_count,
+        "passages": document.passage_count,
+        "vectors": document.vector_status,
+        "job_id": document.job_id,
+        "links": {"self": f"/documents/{document.id}", "job": f"/jobs/{document.job_id}"},
+    }

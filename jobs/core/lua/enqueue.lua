@@ -1,10 +1,22 @@
--- Put a job on its queue, or among the scheduled ones, in one step, unless a job of that id exists. Returns 1 if it was
--- put there. KEYS: the job's hash, its queue, the set of queues, the queue's scheduled jobs, the tenant's jobs, the
--- queue's tenants. ARGV: id, tenant, now (seconds), when it is due (seconds, or '' for now), the age (seconds since
--- 1970) under which the tenant's index is cut, then the hash's fields and values.
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-local id, tenant, due = ARGV[1], ARGV[2], ARGV[4]
-redis.call('HSET', KEYS[1], unpack(ARGV, 6))
+-- Put a job on its queue, or among the scheduled ones, in one step. Returns the id of the job that does the work: this
+-- one's, or the id of one that is there already and does the same (a job of this id; with a fingerprint, one of the same
+-- fingerprint that waits, runs, or has completed and is still fresh).
+-- KEYS: the job's hash, its queue, the set of queues, the queue's scheduled jobs, the tenant's jobs, the queue's
+-- tenants, the fingerprint's job (or the job's hash again, for none). ARGV: id, tenant, now (seconds), when it is due
+-- (seconds, or '' for now), the age (seconds since 1970) under which the tenant's index is cut, '1' to start anew what
+-- is there, the time (ISO) before which a completed job is stale, seconds to keep the fingerprint, prefix of job hashes, then the hash's
+-- fields and values.
+local LIVE = {queued = true, started = true, scheduled = true, deferred = true, rate_limited = true}
+
+if redis.call('EXISTS', KEYS[1]) == 1 then return ARGV[1] end
+local id, tenant, due, reusable = ARGV[1], ARGV[2], ARGV[4], KEYS[7] ~= KEYS[1]
+if reusable and ARGV[6] ~= '1' then
+  local there = redis.call('GET', KEYS[7])
+  local job = there and redis.call('HMGET', ARGV[9] .. there, 'status', 'ended_at') or {}
+  if LIVE[job[1]] or (job[1] == 'finished' and job[2] and job[2] >= ARGV[7]) then return there end
+end
+redis.call('HSET', KEYS[1], unpack(ARGV, 10))
+if reusable then redis.call('SET', KEYS[7], id, 'EX', ARGV[8]) end
 redis.call('SADD', KEYS[3], KEYS[2])
 redis.call('ZADD', KEYS[5], ARGV[3], id)
 redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', ARGV[5])
@@ -15,4 +27,4 @@ else
   redis.call('RPUSH', KEYS[6] .. ':' .. tenant, id)
   redis.call('ZADD', KEYS[6], 'NX', 0, tenant)
 end
-return 1
+return id

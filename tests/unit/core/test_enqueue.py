@@ -1,17 +1,21 @@
 """Our enqueue writes what RQ's own would: the stock library reads, runs and lists its jobs."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from pydantic import BaseModel, SecretStr
 from redis import Redis
 from rq import Queue
 from rq.job import Job, JobStatus
 from rq.registry import ScheduledJobRegistry
 from rq.serializers import JSONSerializer
+from rq.utils import utcformat
 
 from jobs.core import keys
 from jobs.core.enqueue import RUN, NewJob, enqueue, enqueue_script
+from jobs.core.reuse import fingerprint
 
 JOB = NewJob(
     id="j1",
@@ -55,7 +59,7 @@ def test_the_job_stands_on_its_queue_and_in_its_tenants_index(fake_redis: Redis)
     """In the order of their coming, with the queue known to `rq info`."""
     script = enqueue_script(fake_redis)
     for job_id in ("a", "b"):
-        assert enqueue(script, replace(JOB, id=job_id))
+        assert enqueue(script, replace(JOB, id=job_id)) == job_id
     queue = Queue("default", connection=fake_redis, serializer=JSONSerializer)
     assert queue.job_ids == ["a", "b"]
     assert [queue.name for queue in Queue.all(connection=fake_redis)] == ["default"]
@@ -66,8 +70,8 @@ def test_the_job_stands_on_its_queue_and_in_its_tenants_index(fake_redis: Redis)
 def test_an_id_is_put_on_the_queue_once(fake_redis: Redis) -> None:
     """The second enqueue changes nothing, not even the arguments."""
     script = enqueue_script(fake_redis)
-    assert enqueue(script, JOB)
-    assert not enqueue(script, replace(JOB, args={"word": "other"}))
+    assert enqueue(script, JOB) == "j1"
+    assert enqueue(script, replace(JOB, args={"word": "other"})) == "j1"
     assert fake_redis.lrange("rq:queue:default", 0, -1) == [b"j1"]
     assert fetch(fake_redis).args[1] == {"word": "好"}
 
@@ -88,6 +92,53 @@ def test_arguments_of_any_size_come_back(fake_redis: Redis, size: int) -> None:
     enqueue(enqueue_script(fake_redis), replace(JOB, args={"word": "好" * size}))
     assert fetch(fake_redis).args[1] == {"word": "好" * size}
     assert (fake_redis.hstrlen("rq:job:j1", "data") or 0) < 1000
+
+
+def test_a_request_of_the_same_fingerprint_joins_while_the_first_lives(fake_redis: Redis) -> None:
+    """Queued, running, or completed a short while ago: joined. Failed, stale, another tenant's, or forced: anew."""
+    script = enqueue_script(fake_redis)
+    same = replace(JOB, fingerprint="f", reuse_seconds=60)
+    assert enqueue(script, same) == "j1"
+    assert enqueue(script, replace(same, id="j2")) == "j1"
+    assert enqueue(script, replace(same, id="j3", tenant="other")) == "j3"
+    assert enqueue(script, replace(same, id="j4", fresh=True)) == "j4"
+    now = utcformat(datetime.now(UTC))
+    for status, ended, joined in [
+        ("started", "", True),
+        ("finished", now, True),
+        ("finished", "2020-01-01T00:00:00.000000Z", False),
+        ("failed", now, False),
+        ("canceled", now, False),
+    ]:
+        newest = enqueue(script, replace(same, id="seed" + status + ended[:4], fresh=True))
+        fake_redis.hset(f"rq:job:{newest}", mapping={"status": status, "ended_at": ended})
+        answer = enqueue(script, replace(same, id="next" + status + ended[:4]))
+        assert (answer == newest) is joined, (status, ended)
+
+
+def test_fifty_racing_requests_start_one_job(redis: Redis) -> None:
+    """On a real Redis, from fifty threads."""
+    script = enqueue_script(redis)
+    same = replace(JOB, fingerprint="f", reuse_seconds=60)
+    with ThreadPoolExecutor(50) as pool:
+        ids = set(pool.map(lambda n: enqueue(script, replace(same, id=f"j{n}")), range(50)))
+    assert len(ids) == 1
+    assert redis.llen("rq:queue:default") == 1
+
+
+def test_fingerprints_do_not_depend_on_order_and_hold_no_secret() -> None:
+    """Equal requests are equal; what differs differs; a secret changes nothing."""
+    first = Request.model_validate_json('{"query": "为什么", "depth": 2, "key": "hunter2"}')
+    second = Request.model_validate_json('{ "key": "other", "depth":2,  "query":"为什么"}')
+    assert fingerprint("a.b", first) == fingerprint("a.b", second)
+    assert fingerprint("a.b", first) != fingerprint("a.c", first)
+    assert fingerprint("a.b", first) != fingerprint("a.b", Request(query="为什么", depth=3, key=SecretStr("")))
+
+
+class Request(BaseModel):
+    query: str
+    depth: int
+    key: SecretStr
 
 
 def _comparable(job: Job, volatile: tuple[str, ...]) -> dict[str, object]:
