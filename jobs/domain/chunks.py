@@ -9,6 +9,7 @@ from jobs.domain.tokens import is_han
 HAN_PASSAGE_CHARS = (150, 300)
 LATIN_PASSAGE_CHARS = (400, 800)
 _HAN_SHARE = 0.2
+_LEAST_LETTERS = 3  # less is a page's number
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,20 @@ class Passage:
     page: int
     start: int
     text: str
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A passage that was found. `similarity` is the cosine to the question; None while its vector is pending."""
+
+    passage_id: int
+    document_id: int
+    document_name: str
+    page: int
+    start: int
+    text: str
+    score: float
+    similarity: float | None
 
 
 def split_pages(pages: Iterable[tuple[int, str]]) -> Iterator[Passage]:
@@ -31,7 +46,11 @@ def split_page(number: int, text: str) -> list[Passage]:
     from semantic_text_splitter import TextSplitter  # a native library: only where documents are processed
 
     splitter = TextSplitter(_size(text))
-    return [Passage(number, start, piece) for start, piece in splitter.chunk_indices(text) if piece.strip()]
+    return [Passage(number, start, piece) for start, piece in splitter.chunk_indices(text) if _says_something(piece)]
+
+
+def _says_something(piece: str) -> bool:
+    return sum(3 if is_han(character) else character.isalpha() for character in piece) >= _LEAST_LETTERS
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import unicodedata
 
 MAX_TOKEN_CHARS = 40
 MAX_QUERY_CHARS = 10_000
+MAX_RUN_CHARS = 200
 
 _HAN = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _RUN = re.compile(f"([{_HAN}]+)|([^\\W_{_HAN}]+)")
@@ -21,10 +22,13 @@ out over own please s same she should so some such t tell than that the their th
 through to too under up us very was we were what when where which while who whom whose why will with would you your
 """
 STOP_WORDS = frozenset(_STOP_WORDS.split())
-# Characters that make questions and grammar: they part the words of a topic.
-STOP_CHARACTERS = frozenset(
-    "的了吗呢吧啊么什怎哪谁几是在和与及或就都也很还又被把让给对从到这那其之于以而且但若则您你我他她它们请问"
-)
+# What makes questions and grammar in Chinese: it parts the words of a topic. Longer phrases come first.
+_STOP_PHRASES = """
+为什么 有没有 是不是 能不能 可不可以 怎么样 怎么办 怎么 怎样 如何 什么 多少 多久 多长 多大 多远 至少 最多 是否 能否 可以
+应该 需要 哪里 哪儿 哪些 哪个 哪一 请问 一下 我们 你们 您们 他们 它们 这个 那个 这些 那些 以及 或者 并且
+"""
+_STOP_CHARACTERS = "的了吗呢吧啊么什怎哪谁几是在和与及或就都也很还又被把让给对从到这那其之于而且但若则您你我他她它请要"
+_GRAMMAR = re.compile(f"{'|'.join(_STOP_PHRASES.split())}|[{_STOP_CHARACTERS}]")
 
 
 def tokens(text: str) -> list[str]:
@@ -39,19 +43,34 @@ def tokens(text: str) -> list[str]:
     return found
 
 
-def content_terms(question: str) -> list[str]:
-    """Return the distinct tokens of a question that tell its topic, in order.
+def content_parts(question: str) -> list[str]:
+    """Return the distinct words and unspaced runs of a question that tell its topic, in order.
 
-    A question of nothing but grammar words gives all its tokens, so that it still finds something.
+    A question of nothing but grammar gives all its parts, so that it still finds something.
     """
-    text = _normal(question[:MAX_QUERY_CHARS])
-    terms: dict[str, None] = {}
-    for run, word in _RUN.findall(text):
-        if word and word not in STOP_WORDS:
-            terms[word[:MAX_TOKEN_CHARS]] = None
-        for part in filter(None, re.split(_STOPS, run)):
-            terms.update(dict.fromkeys(_pairs(part) or [part]))
-    return list(terms) or list(dict.fromkeys(tokens(text)))
+    runs = _RUN.findall(_normal(question[:MAX_QUERY_CHARS]))
+    telling = [part for run, word in runs for part in ([word] if word else _GRAMMAR.split(run))]
+    kept = [part[:MAX_RUN_CHARS] for part in telling if part and part not in STOP_WORDS]
+    return list(dict.fromkeys(kept or [run or word for run, word in runs]))
+
+
+def content_terms(question: str) -> list[str]:
+    """Return the distinct tokens that a question is searched by, in order."""
+    terms = (term for part in content_parts(question) for term in part_terms(part))
+    return list(dict.fromkeys(terms))
+
+
+def part_terms(part: str) -> list[str]:
+    """Return the tokens that stand for a part of a question: a word itself, the pairs of a run."""
+    return (_pairs(part) or [part]) if is_han(part[0]) else [part[:MAX_TOKEN_CHARS]]
+
+
+def stem(word: str) -> str:
+    """Return an English word without its plural or verb ending, so that two forms of it compare equal."""
+    for ending in ("ing", "ed", "es", "s"):
+        if word.isascii() and word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word.removesuffix(ending)
+    return word.removesuffix("e") if word.isascii() and len(word) > 3 else word
 
 
 def is_han(character: str) -> bool:
@@ -67,5 +86,4 @@ def _pairs(run: str) -> list[str]:
     return [run[i : i + 2] for i in range(len(run) - 1)]
 
 
-_STOPS = f"[{''.join(sorted(STOP_CHARACTERS))}]+"
 _IS_HAN = re.compile(f"[{_HAN}]")

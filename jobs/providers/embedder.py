@@ -29,6 +29,14 @@ class Embedder(Protocol):
     def dimension(self) -> int:
         """Components of a vector."""
 
+    @property
+    def gate(self) -> float | None:
+        """The least relevance (see `jobs.domain.answers`) of a passage that bears on a question; None if not known."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it works in this process, within milliseconds."""
+
     def encode(self, texts: list[str]) -> "NDArray[np.float32]":
         """Return a matrix with a row of unit length for each text. May raise a `ProviderError`."""
 
@@ -78,6 +86,8 @@ class UseEmbedder(_Remembering):
 
     model = "use-multilingual-3"
     dimension = 512
+    gate: float | None = 0.4  # measured: docs/decisions/0004-search.md
+    is_local = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,6 +114,9 @@ class UseEmbedder(_Remembering):
 
 class OpenAIEmbedder(_Remembering):
     """Any endpoint that speaks `/v1/embeddings`."""
+
+    gate: float | None = None
+    is_local = False
 
     def __init__(self, endpoint: Endpoint, model: str) -> None:
         super().__init__()

@@ -1,5 +1,6 @@
 """Search over a tenant's passages: lexical and by vectors, fused."""
 
-from jobs.stores.search.index import Hit, SearchIndex
+from jobs.domain.chunks import Hit
+from jobs.stores.search.index import SearchIndex
 
 __all__ = ["Hit", "SearchIndex"]

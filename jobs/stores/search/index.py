@@ -1,12 +1,11 @@
 """One interface to both halves of the search. Every method is scoped to one tenant."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, select
 
-from jobs.domain.chunks import Passage
+from jobs.domain.chunks import Hit, Passage
 from jobs.domain.tokens import content_terms
 from jobs.stores.database import Database
 from jobs.stores.schema import documents, passages, vectors
@@ -41,20 +40,6 @@ class Encoder(Protocol):
 
     def encode_question(self, question: str) -> "NDArray[float32] | None":
         """Return the vector of a question, or None if it cannot be had now: the search then goes by words."""
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A passage that was found. `similarity` is the cosine to the question; None while its vector is pending."""
-
-    passage_id: int
-    document_id: int
-    document_name: str
-    page: int
-    start: int
-    text: str
-    score: float
-    similarity: float | None
 
 
 class SearchIndex:

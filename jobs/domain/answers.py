@@ -1,0 +1,170 @@
+"""Answers out of passages: whether there is one, its best sentences, and what a language model may claim.
+
+Pure rules. The figures behind the constants are in docs/decisions/0004-search.md.
+"""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from jobs.domain.chunks import Hit
+from jobs.domain.sentences import sentences
+from jobs.domain.tokens import content_parts, content_terms, is_han, part_terms, stem, tokens
+
+MAX_SOURCES = 8
+MAX_SENTENCES = 3
+WORD_WEIGHT = 0.4  # of a question's words in a passage, against the cosine of their vectors
+LEXICAL_GATE = 0.5  # share of a question's words that a passage must hold when nothing else is known of it
+_PASSAGE_WEIGHT = 0.5
+_SIMILARITY_WEIGHT = 0.5
+_COMPARED_SENTENCES = 16  # the best by words are compared by meaning too: 1 ms each
+_SENTENCE_SHARE = 0.6  # of the best sentence's rate
+_CITED = re.compile(r"\s*[\[【]\s*(\d{1,4}(?:\s*[,，、]\s*\d{1,4})*)\s*[\]】]")
+
+Similarities = Callable[[list[str]], list[float]]  # of each text to the question
+
+
+@dataclass(frozen=True)
+class Citation:
+    """What an answer rests on: `[n]` in its text is the n-th citation. `start` is an offset in the page's text."""
+
+    document_id: int
+    document_name: str
+    page: int
+    passage: str
+    start: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer to a question.
+
+    `mode` says who wrote it: `extractive` quotes sentences of the documents, `model` is a language model's text.
+    `refused`: the documents do not answer the question. `model_error` is the code of why a configured model did not
+    write the answer.
+    """
+
+    text: str
+    citations: tuple[Citation, ...] = ()
+    mode: Literal["extractive", "model"] = "extractive"
+    refused: bool = False
+    model_error: str | None = None
+
+
+def supporting(question: str, hits: Sequence[Hit], gate: float | None) -> list[Hit]:
+    """Return the passages that bear on a question, best first; none if the documents do not answer it.
+
+    `gate` is the least relevance of a passage with a vector; None if the vectors' scale is not known.
+    """
+    rated = [(relevance(question, hit, gate), hit) for hit in hits]
+    kept = [(rate, hit) for rate, hit in rated if rate >= _gate(hit, gate)]
+    return [hit for _, hit in sorted(kept, key=lambda item: -item[0])[:MAX_SOURCES]]
+
+
+def relevance(question: str, hit: Hit, gate: float | None) -> float:
+    """Return how well a passage fits a question: by its words and, where the scale is known, by its meaning."""
+    words = coverage(question, hit.text)
+    return words if gate is None or hit.similarity is None else hit.similarity + WORD_WEIGHT * words
+
+
+def coverage(question: str, text: str) -> float:
+    """Return the share of a question's topic that a text holds, from 0 to 1. Two Chinese characters weigh as a word."""
+    held = {stem(token) for token in tokens(text)}
+    found = total = 0.0
+    for part in content_parts(question):
+        weight = len(part) / 2 if is_han(part[0]) else 1.0
+        found += weight * _held_share(part, held)
+        total += weight
+    return found / total if total else 0.0
+
+
+def refusal(question: str, model_error: str | None = None) -> Answer:
+    """Return the answer that there is none, in the question's language."""
+    chinese = any(map(is_han, question))
+    text = "文档中没有找到这个问题的答案。" if chinese else "The documents do not answer this question."
+    return Answer(text, refused=True, model_error=model_error)
+
+
+def extract(
+    question: str, hits: Sequence[Hit], similarities: Similarities | None = None, model_error: str | None = None
+) -> Answer:
+    """Answer with the best sentences of passages that bear on the question, each with its citation."""
+    chosen = _best_sentences(question, hits, similarities)
+    if not chosen:
+        return refusal(question, model_error)
+    cited = list(dict.fromkeys(hit for hit, _ in chosen))
+    text = " ".join(f"{sentence} [{cited.index(hit) + 1}]" for hit, sentence in chosen)
+    return Answer(text, tuple(map(_cite, cited)), model_error=model_error)
+
+
+def checked(written: str, sources: Sequence[Hit]) -> Answer | None:
+    """Return a model's text as an answer, or None if it rests on nothing.
+
+    Numbers of passages that do not exist are taken out; the others are counted anew, in the order of their use.
+    """
+    used: list[int] = []
+
+    def renumber(match: re.Match[str]) -> str:
+        numbers = [int(number) - 1 for number in re.findall(r"\d+", match[1])]
+        real = [number for number in numbers if 0 <= number < len(sources)]
+        used.extend(number for number in real if number not in used)
+        return "".join(f" [{used.index(number) + 1}]" for number in real)
+
+    text = _CITED.sub(renumber, written).strip()
+    if not used or not _CITED.sub("", text).strip():
+        return None
+    return Answer(text, tuple(_cite(sources[number]) for number in used), mode="model")
+
+
+def _gate(hit: Hit, gate: float | None) -> float:
+    return LEXICAL_GATE if gate is None or hit.similarity is None else gate
+
+
+def _held_share(part: str, held: set[str]) -> float:
+    if not is_han(part[0]):
+        return float(stem(part) in held)
+    covered: set[int] = set()
+    for at, term in enumerate(part_terms(part)):
+        if term in held:
+            covered.update(range(at, at + len(term)))
+    return len(covered) / len(part)
+
+
+def _best_sentences(question: str, hits: Sequence[Hit], similarities: Similarities | None) -> list[tuple[Hit, str]]:
+    pool = [(hit, line) for hit in hits for _, line in sentences(hit.text) if _is_statement(line)]
+    pool = pool or [(hit, line) for hit in hits for _, line in sentences(hit.text)]
+    weights = _weights(content_terms(question), [line for _, line in pool])
+    fit = {hit: _PASSAGE_WEIGHT * (coverage(question, hit.text) + (hit.similarity or 0.0)) for hit in hits}
+    rated = sorted(((fit[hit] + _rate(weights, line), hit, line) for hit, line in pool), key=lambda item: -item[0])
+    if similarities and rated:
+        rated = rated[:_COMPARED_SENTENCES]
+        meaning = similarities([line for _, _, line in rated])
+        paired = zip(rated, meaning, strict=True)
+        rated = [(rate + _SIMILARITY_WEIGHT * cosine, hit, line) for (rate, hit, line), cosine in paired]
+        rated.sort(key=lambda item: -item[0])
+    best = list({line: (rate, hit, line) for rate, hit, line in reversed(rated)}.values())[::-1]  # no line twice
+    return [(hit, line) for rate, hit, line in best[:MAX_SENTENCES] if rate >= _SENTENCE_SHARE * best[0][0]]
+
+
+def _weights(terms: Sequence[str], texts: Sequence[str]) -> dict[str, float]:
+    held = [{stem(token) for token in tokens(text)} for text in texts]
+    counts = {stem(term): sum(stem(term) in words for words in held) for term in terms}
+    return {term: math.log(1 + len(texts) / (1 + count)) for term, count in counts.items()}
+
+
+def _rate(weights: dict[str, float], sentence: str) -> float:
+    held = {stem(token) for token in tokens(sentence)}
+    total = sum(weights.values())
+    return sum(weight for term, weight in weights.items() if term in held) / total if total else 0.0
+
+
+def _is_statement(line: str) -> bool:
+    """Say whether a line is more than a heading: it ends like a sentence, or is long enough to be one."""
+    length = sum(3 if is_han(character) else 1 for character in line)
+    return line.rstrip("\"'”’」』）)】]")[-1:] in tuple("。！？；….!?") or length >= 60
+
+
+def _cite(hit: Hit) -> Citation:
+    return Citation(hit.document_id, hit.document_name, hit.page, hit.text, hit.start)

@@ -1,0 +1,103 @@
+"""Language models behind OpenAI-compatible endpoints."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from jobs.providers.errors import ProviderNonsense
+from jobs.providers.http import Endpoint
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a model wrote. Token counts are the endpoint's own; 0 if it gives none."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class LanguageModel(Protocol):
+    """What every language model offers."""
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+
+    def complete(self, messages: Sequence[Message], *, max_tokens: int = 512, temperature: float = 0.0) -> Completion:
+        """Return the model's answer. May raise a `ProviderError`."""
+
+    def stream(self, messages: Sequence[Message], *, max_tokens: int = 512, temperature: float = 0.0) -> Iterator[str]:
+        """Yield the model's answer in pieces as it is written. May raise a `ProviderError`, also half-way."""
+
+
+def build_language_model(url: str, *, model: str = "", key: str = "", timeout: float = 60.0) -> LanguageModel | None:
+    """Return the language model behind a base URL, or None without one. Connects nothing.
+
+    `timeout` is for a whole call, in seconds, however slowly the answer comes.
+    """
+    return OpenAIModel(Endpoint(url, key=key, timeout=timeout), model) if url else None
+
+
+class OpenAIModel:
+    """Any endpoint that speaks `/v1/chat/completions`."""
+
+    def __init__(self, endpoint: Endpoint, model: str) -> None:
+        self._endpoint = endpoint
+        self.model = model
+
+    def complete(self, messages: Sequence[Message], *, max_tokens: int = 512, temperature: float = 0.0) -> Completion:
+        """Return the model's answer.
+
+        Raises:
+            ProviderError: the endpoint failed, was too slow, or its answer holds no text.
+        """
+        answer = self._endpoint.post("chat/completions", self._body(messages, max_tokens, temperature))
+        try:
+            text = answer["choices"][0]["message"]["content"]
+            usage = answer.get("usage") or {}
+            counts = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise ProviderNonsense("The model's answer holds no text.") from error
+        if not isinstance(text, str):
+            raise ProviderNonsense("The model's answer holds no text.")
+        return Completion(text, *counts)
+
+    def stream(self, messages: Sequence[Message], *, max_tokens: int = 512, temperature: float = 0.0) -> Iterator[str]:
+        """Yield the model's answer in pieces as it is written.
+
+        Raises:
+            ProviderError: the endpoint failed or was too slow, at the start or half-way.
+        """
+        body = self._body(messages, max_tokens, temperature) | {"stream": True}
+        for event in self._endpoint.stream("chat/completions", body):
+            piece = _piece(event)
+            if piece:
+                yield piece
+
+    def _body(self, messages: Sequence[Message], max_tokens: int, temperature: float) -> dict[str, Any]:
+        turns = [{"role": message.role, "content": _clean(message.content)} for message in messages]
+        return {"model": self.model, "messages": turns, "max_tokens": max_tokens, "temperature": temperature}
+
+
+def _piece(event: Any) -> str:
+    try:
+        if "error" in event:
+            raise ProviderNonsense("The model's stream broke off with an error.")
+        choices = event["choices"]
+        piece = choices[0]["delta"].get("content") if choices else ""  # the last event may hold the usage alone
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ProviderNonsense("The model's stream holds an unknown event.") from error
+    return piece if isinstance(piece, str) else ""
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
