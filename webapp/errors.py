@@ -13,12 +13,19 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from werkzeug.exceptions import HTTPException
 
-from jobs.answering import DocumentNotReady
 from jobs.core.client import WrongState
 from jobs.core.errors import InvalidArguments, UnknownJobType
 from jobs.core.view import JobNotFound
-from jobs.domain.documents import DocumentNotFound, EmptyFile, TooLarge, UnsupportedMedia
-from jobs.stores.blobs import StorageFull
+from jobs.domain.documents import (
+    Corrupt,
+    DocumentNotFound,
+    DocumentNotReady,
+    DocxBomb,
+    EmptyFile,
+    TooLarge,
+    UnsupportedMedia,
+)
+from jobs.stores.blobs import StorageError, StorageFull
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +38,12 @@ STATUSES: dict[type[Exception], int] = {
     DocumentNotReady: 400,
     InvalidArguments: 422,
     EmptyFile: 422,
+    DocxBomb: 422,
+    Corrupt: 422,
     TooLarge: 413,
     UnsupportedMedia: 415,
     StorageFull: 507,
+    StorageError: 503,
 }
 HTTP_CODES = {
     400: "bad_request",

@@ -45,6 +45,15 @@ class DocumentNotFound(DocumentError):
     code = "document_not_found"
 
 
+class DocumentNotReady(DocumentError):
+    """The document has not been read to its end."""
+
+    code = "document_not_ready"
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"The document cannot be asked yet: its status is {status}.")
+
+
 class TooLarge(DocumentError):
     """The file is larger than this service takes."""
 

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from jobs.domain.chunks import Passage
-from jobs.domain.documents import DocumentNotFound, Page
+from jobs.domain.documents import DocumentNotFound, DocumentNotReady, Page
 from jobs.stores.blobs import BlobStore, StorageError
 from jobs.stores.database import Database
 from jobs.stores.schema import documents, pages
@@ -121,6 +121,18 @@ class DocumentStore:
         """
         with self._database.read() as connection:
             return _one(connection, _is(tenant, document_id))
+
+    def get_completed(self, tenant: str, document_id: int) -> Document:
+        """Return a document that can be asked.
+
+        Raises:
+            DocumentNotFound: the tenant has none of that id.
+            DocumentNotReady: it is being read, or has failed.
+        """
+        document = self.get(tenant, document_id)
+        if document.status != COMPLETED:
+            raise DocumentNotReady(document.status)
+        return document
 
     def list(self, tenant: str, *, before: int | None = None, limit: int = 20) -> list[Document]:
         """Return documents, newest first; `before` is the id of the last one seen."""

@@ -85,13 +85,14 @@ def delete_document(path: DocumentPath) -> Response:
 @bp.post("/ask")
 def ask(body: AskBody) -> Response:
     """Answer a question out of the caller's documents, with the pages that the answer rests on, or refuse."""
-    reply = answer(offstage().services, g.tenant, body.question, body.document_id)
-    name = reply.citations[0].document_name if reply.citations else None
+    app = offstage().services
+    document = app.documents.get_completed(g.tenant, body.document_id) if body.document_id else None
+    reply = answer(app, g.tenant, body.question, body.document_id)
     return jsonify(
         question=body.question,
         answer=reply.text,
         document_id=body.document_id,
-        document_name=name,
+        document_name=document.filename if document else None,
         mode=reply.mode,
         refused=reply.refused,
         model_error=reply.model_error,
