@@ -22,7 +22,8 @@ run: $(VENV)/.installed
 	@exec $(BIN)/python -m local.stack
 
 test: lint
-	$(BIN)/python -m pytest
+	@if tests/browser/install.sh; then $(BIN)/python -m pytest; \
+	else echo "The tests in the browser are left out."; $(BIN)/python -m pytest --ignore=tests/browser; fi
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -8,7 +8,6 @@ import fcntl
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 from importlib.util import find_spec
@@ -24,8 +23,8 @@ from redis.retry import Retry
 
 from jobs.providers.redis_check import MIN_VERSION
 from local import die_with_parent
+from local.ports import HOST, free_port
 
-HOST = "127.0.0.1"
 START_SECONDS = 60.0  # a large append-only file takes a while to load
 STOP_SECONDS = 20.0
 _PORT_ATTEMPTS = 5
@@ -72,7 +71,7 @@ class RedisServer:
         program = find_server()
         attempts = 1 if self.port else _PORT_ATTEMPTS  # someone else may take a free port before we do
         for attempt in range(attempts):
-            port = self.port or _free_port()
+            port = self.port or free_port()
             self._process = self._spawn(program, port)
             if self._wait_until_ready(port):
                 self.port = port
@@ -206,10 +205,3 @@ def _settings(port: int) -> list[str]:
         "dir": ".",
     }
     return [part for name, value in settings.items() for part in (f"--{name}", value)]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    return port

@@ -39,7 +39,7 @@ class Stack:
         self.redis_url = config.redis_url
         self.redis_version = ""
         self._environ = dict(environ)
-        self._out = out
+        self.out = out
         self.redis = None if config.redis_url else RedisServer(config.data_dir / "redis")
         self.processes = Processes(out, ROOT)
 

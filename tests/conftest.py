@@ -1,5 +1,6 @@
 """What all tests share: a Redis of our own on a free port, and a fake one for unit tests."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,11 @@ import pytest
 from fakeredis import FakeRedis, FakeServer
 from redis import Redis
 
+from config import Config
 from local.redis_server import RedisServer
+
+for _name in Config.model_fields:  # whatever is set on this machine is not for the tests
+    os.environ.pop(_name.upper(), None)
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """The embedded server: it keeps what it was given, and there is never a second one, nor an orphan."""
 
-import os
-import select
 import signal
 import subprocess
 import sys
@@ -11,6 +9,7 @@ import pytest
 from redis import Redis
 
 from local.redis_server import RedisServer, RedisServerError
+from tests.processes import ended
 
 START_AND_WAIT = """
 import sys
@@ -19,18 +18,6 @@ from local.redis_server import RedisServer
 print(RedisServer(Path(sys.argv[1])).start().pid, flush=True)
 sys.stdin.read()
 """
-
-
-def ended(pid: int, seconds: float = 10.0) -> bool:
-    """Wait until a process that is not our child has ended."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([descriptor], [], [], seconds)[0])
-    finally:
-        os.close(descriptor)
 
 
 def test_it_listens_on_loopback_only_with_an_append_only_file_and_drops_nothing(redis: Redis) -> None:

@@ -1,0 +1,204 @@
+"""The Procfile on one machine: how it starts, what it honours, what it refuses, and that nothing of it stays behind."""
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from redis import Redis
+
+from local.ports import free_port
+from local.redis_server import RedisServer
+from local.stack import Stack
+from tests.integration.conftest import StartStack
+from tests.processes import descendants, ended
+
+ROOT = Path(__file__).resolve().parents[2]
+KEYS = f"{'0' * 64}:acme"
+
+
+class Running:
+    """`make run` as a person has it: the leader of a terminal's process group."""
+
+    def __init__(self, **settings: str) -> None:
+        self.url = f"http://127.0.0.1:{settings['PORT']}"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "local.stack"],
+            cwd=ROOT,
+            env=os.environ | settings,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.output = ""
+
+    def wait_for(self, text: str) -> None:
+        """Read its output up to a line that has `text`."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output += line
+            if text in line:
+                return
+        pytest.fail(f"it ended without saying {text!r}:\n{self.output}")
+
+    def press_ctrl_c(self) -> None:
+        """Send what a terminal sends: SIGINT to the whole group."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    def rest(self) -> str:
+        """Return all of its output once it has ended."""
+        assert self.process.stdout is not None
+        self.output += self.process.stdout.read()
+        self.process.wait(30)
+        return self.output
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    """A stack that is up."""
+    stack = Running(PORT=str(free_port()), DATA_DIR=str(tmp_path / "var"), WEB_CONCURRENCY="1")
+    with stack.process:
+        try:
+            stack.wait_for("Ctrl-C stops everything")
+            yield stack
+        finally:
+            stack.process.kill()
+
+
+def refused(command: list[str], **settings: str) -> str:
+    """Run a command that must refuse to start, and return what it says: a message, not a traceback."""
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, timeout=60)
+    said = done.stdout + done.stderr
+    assert done.returncode != 0, said
+    assert "Traceback" not in said, said
+    return said
+
+
+def gunicorn(*arguments: str) -> list[str]:
+    """Return the Procfile's web command."""
+    return [sys.executable, "-m", "gunicorn", "webapp:create_app()", *arguments]
+
+
+def test_ctrl_c_ends_every_process(running: Running) -> None:
+    """Web, worker, scheduler, Redis, and all that they have started; with exit code 0, since it was asked for."""
+    started = descendants(running.process.pid)
+    assert len(started) >= 5
+    running.press_ctrl_c()
+    running.rest()
+    assert running.process.returncode == 0
+    assert all(ended(pid, seconds=1) for pid in started)
+
+
+def test_a_kill_leaves_no_orphan(running: Running) -> None:
+    """kill -9 gives no time to clean up: the kernel tells the processes."""
+    started = descendants(running.process.pid)
+    running.process.kill()
+    assert all(ended(pid, seconds=40) for pid in started)
+
+
+def test_the_end_of_one_process_ends_the_others_and_is_said(running: Running) -> None:
+    """Half a service is none."""
+    worker = re.search(r"worker +\| .*?pid[= ](\d+)", running.output)
+    started = descendants(running.process.pid)
+    pid = int(worker[1]) if worker else process_of(running, "worker.py high default low")
+    os.kill(pid, signal.SIGKILL)
+    assert "offstage: worker ended by SIGKILL." in running.rest()
+    assert running.process.returncode == 1
+    assert all(ended(each) for each in started)
+
+
+def process_of(running: Running, command: str) -> int:
+    """Return the id of the stack's own process with this command line."""
+    for pid in descendants(running.process.pid):
+        line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        if command in line:
+            return pid
+    raise AssertionError(command)
+
+
+def test_the_dashboard_password_is_made_once_and_kept_from_others(running: Running, tmp_path: Path) -> None:
+    """It is printed at the start, and opens the dashboard."""
+    file = tmp_path / "var" / "dashboard-password"
+    password = file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert f"password {password}" in running.output
+    assert httpx2.get(f"{running.url}/rq/", auth=("admin", password)).status_code == 200
+    assert httpx2.get(f"{running.url}/rq/").status_code == 401
+
+
+def test_port_redis_url_and_database_url_are_honoured(start_stack: StartStack, redis: Redis, tmp_path: Path) -> None:
+    """As a Heroku-like host gives them: no server of our own is started beside the named one."""
+    pool = redis.connection_pool.connection_kwargs
+    url = f"redis://127.0.0.1:{pool['port']}/1"
+    stack = start_stack(redis_url=url, database_url=f"sqlite:///{tmp_path / 'named.db'}")
+    answer = httpx2.post(f"{stack.url}/upload", files={"file": ("a.txt", b"Some text.")})
+    assert answer.status_code == 202
+    with Redis.from_url(url) as named:
+        assert named.exists(f"rq:job:{answer.json()['task_id']}")
+    with sqlite3.connect(tmp_path / "named.db") as database:
+        assert database.execute("SELECT filename FROM documents").fetchall() == [("a.txt",)]
+    database.close()
+    assert not (stack.config.data_dir / "redis").exists()
+    assert not (stack.config.data_dir / "offstage.db").exists()
+
+
+def test_the_stack_serves_its_routes(stack: Stack, client: httpx2.Client) -> None:
+    """Up means ready: the first request after the start is served."""
+    assert client.get("/readyz").json()["status"] == "ok"
+    assert stack.url.startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "[::]", "192.0.2.1"])
+def test_gunicorn_refuses_an_open_address_without_keys(redis_server: RedisServer, address: str) -> None:
+    """Also when it is given on gunicorn's own command line, or in its own variable."""
+    bind = f"{address}:{free_port()}"
+    for command, settings in ((gunicorn("-b", bind), {}), (gunicorn(), {"GUNICORN_CMD_ARGS": f"-b {bind}"})):
+        said = refused(command, REDIS_URL=redis_server.url, **settings)
+        assert f"Refusing to listen on {address.strip('[]')} without API keys" in said
+        assert "make key" in said
+
+
+def test_host_is_refused_the_same_way(redis_server: RedisServer, tmp_path: Path) -> None:
+    """By the web process and by the whole stack."""
+    settings = {"HOST": "0.0.0.0", "PORT": str(free_port()), "DATA_DIR": str(tmp_path)}
+    message = "Refusing to listen on 0.0.0.0 without API keys"
+    assert message in refused(gunicorn(), REDIS_URL=redis_server.url, **settings)
+    assert message in refused([sys.executable, "-m", "local.stack"], **settings)
+
+
+def test_with_keys_every_address_is_served(start_stack: StartStack) -> None:
+    """And asks for one."""
+    stack = start_stack(api_keys=KEYS)
+    assert stack.config.bind_host == "0.0.0.0"
+    assert httpx2.get(f"{stack.url}/documents").status_code == 401
+
+
+@pytest.mark.parametrize("command", [["local.stack"], ["gunicorn", "webapp:create_app()"], ["jobs.stores.migrate"]])
+def test_a_bad_setting_is_named_without_a_traceback(command: list[str], tmp_path: Path) -> None:
+    """Every one of them at once."""
+    settings = {"PORT": "abc", "API_KEYS": "short:acme", "DATA_DIR": str(tmp_path)}
+    said = refused([sys.executable, "-m", *command], **settings)
+    assert "PORT" in said
+    assert "API_KEYS" in said
+
+
+def test_a_redis_that_may_drop_jobs_is_refused(tmp_path: Path) -> None:
+    """With the cure in the message, by the stack and by a web process alone."""
+    with RedisServer(tmp_path / "redis") as server, Redis.from_url(server.url) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        for command in ([sys.executable, "-m", "local.stack"], gunicorn("-b", f"127.0.0.1:{free_port()}")):
+            said = refused(command, REDIS_URL=server.url, DATA_DIR=str(tmp_path))
+            assert "maxmemory-policy is allkeys-lru" in said
+
+
+def test_a_redis_that_is_not_there_is_said(tmp_path: Path) -> None:
+    """Within seconds."""
+    said = refused([sys.executable, "-m", "local.stack"], REDIS_URL="redis://127.0.0.1:1/0", DATA_DIR=str(tmp_path))
+    assert "REDIS_URL: the server cannot be reached" in said
