@@ -1,5 +1,9 @@
 """How gunicorn serves: read by `gunicorn "webapp:create_app()"` from the folder that it is started in."""
 
+from gevent import monkey
+
+monkey.patch_all()  # before anything below imports ssl or socket
+
 import sys
 from pathlib import Path
 from typing import Any
