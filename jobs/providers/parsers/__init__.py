@@ -7,14 +7,25 @@ what it has learnt to see.
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from unicodedata import normalize
 
 from jobs.domain.documents import DOCX, HTML, PDF, NoText, Page
 
-# Kangxi radicals and Latin ligatures that PDF fonts map to in place of the character that a person types and searches.
-_PRESENTATION = "\u2f00-\u2fd5\ufb00-\ufb06"
+# Fonts share one glyph between a character and a radical of the same shape, and PDF writers then name the radical.
+# Kangxi radicals and Latin ligatures decompose; the radicals of the supplement need a table: those that are characters
+# of their own. https://www.unicode.org/Public/UCD/latest/ucd/EquivalentUnifiedIdeograph.txt
+_DECOMPOSED = {code: normalize("NFKC", chr(code)) for code in (*range(0x2F00, 0x2FD6), *range(0xFB00, 0xFB07))}
+_SUPPLEMENT = dict(
+    zip(
+        map(ord, "⺁⺠⻁⻄⻅⻆⻉⻋⻑⻓⻔⻗⻘⻙⻚⻛⻜⻝⻢⻣⻤⻥⻦⻧⻨⻩⻬⻮⻰⻳"),
+        "厂民虎西见角贝车長长门雨青韦页风飞食马骨鬼鱼鸟卤麦黄齐齿龙龟",
+        strict=True,
+    )
+)
 # PostgreSQL stores no NUL, UTF-8 no lone surrogate; the rest are marks of a parser's own.
-_UNSTORABLE = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff"
-_ODD = re.compile(f"[{_PRESENTATION}{_UNSTORABLE}]")
+_UNSTORABLE = (*range(9), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F, *range(0xD800, 0xE000), 0xFFFE, 0xFFFF)
+_REPLACED = {**dict.fromkeys(_UNSTORABLE, ""), **_DECOMPOSED, **_SUPPLEMENT}
+_ODD = re.compile(f"[{''.join(map(re.escape, map(chr, _REPLACED)))}]")
 
 
 def parse(path: Path, media_type: str, *, pdf_engine: str = "pypdf", max_pages: int = 5000) -> Iterator[Page]:
@@ -37,14 +48,7 @@ def parse(path: Path, media_type: str, *, pdf_engine: str = "pypdf", max_pages: 
 
 def tidy(text: str) -> str:
     """Return text that can be stored and searched: no control characters, no look-alike code points."""
-    return _ODD.sub(_replacement, text)
-
-
-def _replacement(match: re.Match[str]) -> str:
-    import unicodedata
-
-    character = match[0]
-    return unicodedata.normalize("NFKC", character) if re.match(f"[{_PRESENTATION}]", character) else ""
+    return _ODD.sub(lambda match: _REPLACED[ord(match[0])], text)
 
 
 def _pages(path: Path, media_type: str, pdf_engine: str, max_pages: int) -> Iterator[Page]:
