@@ -50,12 +50,19 @@ class Config(BaseSettings):
     # Jobs
     max_task_age_hours: int = Field(default=168, ge=1, description="Hours that an ended job and its events are kept.")
     worker_ttl: int = Field(default=20, ge=5, description="Seconds after which a silent worker is taken for dead.")
+    lower_queue_share: int = Field(
+        default=10, ge=0, description="Every so many jobs of a worker's slot a lower queue comes first. 0: never."
+    )
+    shutdown_seconds: int = Field(
+        default=25, ge=0, description="Seconds from SIGTERM until a worker puts back what still runs. 0: it waits."
+    )
+    isolated_memory_mb: int = Field(
+        default=1024, ge=128, description="Memory of an isolated job's process, in MiB, on top of what it starts with."
+    )
+    isolated_cpu_seconds: int = Field(default=120, ge=1, description="CPU time of an isolated job, in seconds.")
 
     # Documents
     pdf_engine: str = Field(default="pypdf", pattern="^(pypdf|pdfium)$", description="`pypdf` or `pdfium`.")
-    parse_memory_mb: int = Field(default=1024, ge=128, description="Address space of a parsing process, in MiB.")
-    parse_cpu_seconds: int = Field(default=120, ge=1, description="CPU time of a parsing process, in seconds.")
-    parse_wall_seconds: int = Field(default=300, ge=1, description="Wall time of a parsing process, in seconds.")
     max_pages: int = Field(default=5000, ge=1, description="Pages taken from one document.")
 
     # Models

@@ -35,15 +35,6 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What an isolated job's process may use. Above it the process ends and the job fails as `resource_limit`."""
-
-    memory_mb: int = 1024
-    cpu_seconds: int = 120
-    wall_seconds: int = 300
-
-
-@dataclass(frozen=True)
 class Backoff:
     """Waits between attempts, in seconds: `base`, doubled each time up to `cap`, and up to a quarter more by chance."""
 
@@ -57,7 +48,8 @@ class JobType:
 
     `public` types can be started by clients. `describe` names the arguments that stand in dashboards: never personal
     data. `on_failure` runs once when a job has failed for good, also when its worker died. With
-    `reuse`, an equal request joins the job that waits or runs, or gets one that completed less than so long ago.
+    `reuse`, an equal request joins the job that waits or runs, or gets one that completed less than so long ago. With
+    `every`, the scheduler starts it that often, with default arguments and for no client.
     """
 
     name: str
@@ -67,11 +59,12 @@ class JobType:
     timeout: int = 180
     retries: int = 3
     backoff: Backoff = field(default_factory=Backoff)
-    isolated: Limits | None = None
+    isolated: bool = False
     public: bool = False
     describe: tuple[str, ...] = ()
     on_failure: FailureHook | None = None
     reuse: int = 0
+    every: int = 0
 
     @property
     def summary(self) -> str:
@@ -94,11 +87,12 @@ def job(
     timeout: int = 180,
     retries: int = 3,
     backoff: Backoff | None = None,
-    isolated: Limits | bool = False,
+    isolated: bool = False,
     public: bool = False,
     describe: tuple[str, ...] = (),
     on_failure: FailureHook | None = None,
     reuse: int = 0,
+    every: int = 0,
 ) -> Callable[[JobFunction], JobFunction]:
     """Declare a function `(ctx, args) -> result` as a job type. See `JobType` for the settings.
 
@@ -114,11 +108,12 @@ def job(
             timeout=timeout,
             retries=retries,
             backoff=backoff or Backoff(),
-            isolated=Limits() if isolated is True else isolated or None,
+            isolated=isolated,
             public=public,
             describe=describe,
             on_failure=on_failure,
             reuse=reuse,
+            every=every,
         )
         return function
 

@@ -1,0 +1,1 @@
+"""The parts of the worker: what runs in the horse, and what watches over it."""

@@ -1,0 +1,39 @@
+"""What to do while Redis is away: wait, a little longer each time, and try again."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from redis.exceptions import (
+    BusyLoadingError,
+    OutOfMemoryError,
+    ReadOnlyError,
+)
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
+    TimeoutError as RedisTimeoutError,
+)
+
+T = TypeVar("T")
+AWAY = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
+
+
+def waits() -> Iterator[float]:
+    """Yield how long to wait before each next try, in seconds: from 0.05 doubled up to 1."""
+    wait = 0.05
+    while True:
+        yield wait
+        wait = min(1.0, wait * 2)
+
+
+def until_back(attempt: Callable[[], T], failed: Callable[[], object] = lambda: None) -> T:
+    """Return what `attempt` returns, trying for as long as Redis is away. `failed` is called after each failure."""
+    for wait in waits():
+        try:
+            return attempt()
+        except AWAY:
+            failed()
+            time.sleep(wait)
+    raise AssertionError("waits() has no end")

@@ -1,0 +1,212 @@
+"""How an attempt's end is written to Redis: once, in one transaction, and also when Redis was away meanwhile.
+
+`execution.key` is the token: the transaction that deletes it is the one that counts.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import WatchError
+from rq import Queue
+from rq.callbacks import execute_stopped_callback
+from rq.executions import Execution
+from rq.job import JobStatus, Retry
+from rq.rate_limit import release_slot
+from rq.repeat import Repeat
+from rq.results import Result
+
+from jobs.core import keys
+from jobs.core.errors import JobError
+from jobs.core.events import end_event
+from jobs.core.job import OffstageJob
+from jobs.core.spec import Failure
+from jobs.core.worker_parts.outage import until_back
+
+if TYPE_CHECKING:
+    from redis.client import Pipeline
+
+    from jobs.core.worker import OffstageWorker
+
+Build = Callable[["Pipeline"], None]
+
+
+def commit(worker: "OffstageWorker", job: OffstageJob, execution: Execution, build: Build) -> bool:
+    """Run `build` on a watching pipeline and execute it, if the execution has not ended yet. Say whether it counted.
+
+    `build` is called again when something watched has changed, with the job as it was at first.
+    """
+    saved, sent = dict(job.__dict__), False
+
+    def attempt() -> bool:
+        nonlocal sent
+        while True:
+            job.__dict__.update(saved)
+            with worker.connection.pipeline() as pipeline:
+                try:
+                    pipeline.watch(execution.key)
+                    if not pipeline.exists(execution.key):
+                        return sent  # the reply to our own transaction was lost, or another worker has ended it
+                    build(pipeline)
+                    sent = True
+                    pipeline.execute()
+                    return True
+                except WatchError:
+                    sent = False
+
+    return until_back(attempt)
+
+
+def succeed(worker: "OffstageWorker", job: OffstageJob, queue: Queue, execution: Execution) -> None:
+    """Record a job that returned, by RQ's own rules: result, repeats, dependents, rate limit."""
+    ready: dict[str, list[str]] = {}
+    ttl = job.get_result_ttl(worker.default_result_ttl)
+
+    def build(pipeline: "Pipeline") -> None:
+        nonlocal ready
+        pipeline.watch(job.dependents_key)
+        ready = queue.move_dependents_to_ready(job, pipeline=pipeline)
+        if not pipeline.explicit_transaction:
+            pipeline.multi()
+        worker.increment_successful_job_count(pipeline)
+        if ttl != 0:
+            job._handle_success(ttl, pipeline=pipeline, **_ended(worker, job, execution))
+        if job.repeats_left:
+            Repeat.schedule(job, queue, pipeline=pipeline)
+        else:
+            job.cleanup(ttl, pipeline=pipeline, remove_from_queue=False)
+            job._status = JobStatus.FINISHED
+            _add_end(pipeline, job, "completed")
+        _leave(worker, job, execution, pipeline)
+
+    if commit(worker, job, execution, build):
+        queue.enqueue_ready_jobs_by_queue(ready)
+        release_slot(job)
+
+
+def retry(worker: "OffstageWorker", job: OffstageJob, queue: Queue, execution: Execution, returned: Retry) -> None:
+    """Schedule the next attempt of a job that returned a `Retry`, or fail it when that was the last one."""
+    if (job.number_of_retries or 0) >= returned.max:
+        _fail_after_retries(worker, job, queue, execution, returned)
+        return
+
+    def build(pipeline: "Pipeline") -> None:
+        pipeline.multi()
+        worker.increment_failed_job_count(pipeline)
+        job._handle_retry_result(queue, pipeline, returned, **_ended(worker, job, execution))
+        _leave(worker, job, execution, pipeline)
+
+    if commit(worker, job, execution, build):
+        release_slot(job)
+
+
+def fail(
+    worker: "OffstageWorker",
+    job: OffstageJob,
+    queue: Queue,
+    execution: Execution,
+    exc_string: str,
+    *,
+    failure: Failure | None = None,
+    stopped: bool = False,
+) -> None:
+    """Record an attempt that raised: retried by RQ's own count if that has any left, else failed, or stopped."""
+    again = job.should_retry and not stopped
+
+    def build(pipeline: "Pipeline") -> None:
+        pipeline.multi()
+        if again:
+            job.retry(queue, pipeline)
+        else:
+            if job.is_ours:
+                job.number_of_retries = 0  # so that `rq requeue` gives a full set of attempts
+            job.set_status(JobStatus.STOPPED if stopped else JobStatus.FAILED, pipeline=pipeline)
+            if not worker.disable_default_exception_handler:
+                job._handle_failure(exc_string, pipeline=pipeline, **_ended(worker, job, execution))
+            _add_end(pipeline, job, "canceled" if stopped else "failed", failure)
+        worker.increment_failed_job_count(pipeline)
+        _leave(worker, job, execution, pipeline)
+
+    if not commit(worker, job, execution, build) or again:
+        return
+    if not stopped:
+        job.send_webhooks(JobStatus.FAILED, exc_string=exc_string)
+    _after_failure(worker, job, queue, failure)
+
+
+def stop(worker: "OffstageWorker", job: OffstageJob, queue: Queue, execution: Execution) -> None:
+    """Record a job that was stopped on command."""
+    try:
+        execute_stopped_callback(job, worker.death_penalty_class)
+    except Exception:
+        worker.log.exception("Worker %s: stopped callback for job %s raised", worker.name, job.id)
+    fail(worker, job, queue, execution, "Job stopped by user, work-horse terminated.", stopped=True)
+
+
+def end_without_result(
+    worker: "OffstageWorker", job: OffstageJob, queue: Queue, execution: Execution, error: JobError
+) -> None:
+    """Record an attempt that ended without a word from the job: its process died, or was stopped for a limit."""
+    exc_string = f"{type(error).__name__}: {error}"
+    if not job.is_ours:
+        fail(worker, job, queue, execution, exc_string)
+        return
+    from jobs.core import runner
+
+    wait = runner.attempt_ended(job, error)
+    if wait is None:
+        fail(worker, job, queue, execution, exc_string, failure=runner.failure_of(error))
+    else:
+        used = job.number_of_retries or 0
+        retry(worker, job, queue, execution, Retry(max=used + 1, interval=[round(wait)]))
+
+
+def _fail_after_retries(
+    worker: "OffstageWorker", job: OffstageJob, queue: Queue, execution: Execution, returned: Retry
+) -> None:
+    def build(pipeline: "Pipeline") -> None:
+        pipeline.multi()
+        job.set_status(JobStatus.FAILED, pipeline=pipeline)
+        job.failed_job_registry.add(job, ttl=job.failure_ttl, exc_string="", pipeline=pipeline)
+        Result.create_max_retries_exceeded(
+            job, job.failure_ttl, return_value=returned, pipeline=pipeline, **_ended(worker, job, execution)
+        )
+        worker.increment_failed_job_count(pipeline)
+        _add_end(pipeline, job, "failed")
+        _leave(worker, job, execution, pipeline)
+
+    if commit(worker, job, execution, build):
+        job.send_webhooks(JobStatus.FAILED, exc_string="")
+        _after_failure(worker, job, queue, None)
+
+
+def _after_failure(worker: "OffstageWorker", job: OffstageJob, queue: Queue, failure: Failure | None) -> None:
+    worker._enqueue_dependents_safely(queue, job)
+    worker._release_slot_safely(job)
+    if failure and job.is_ours:
+        from jobs.core import runner
+
+        runner.run_failure_hook(job, failure)
+
+
+def _ended(worker: "OffstageWorker", job: OffstageJob, execution: Execution) -> dict[str, Any]:
+    return {
+        "worker_name": worker.name,
+        "execution_id": execution.id,
+        "execution_started_at": execution.created_at,
+        "execution_ended_at": job.ended_at,
+    }
+
+
+def _leave(worker: "OffstageWorker", job: OffstageJob, execution: Execution, pipeline: "Pipeline") -> None:
+    if job.started_at and job.ended_at:
+        worker.increment_total_working_time(job.ended_at - job.started_at, pipeline)
+    execution.worker_name = worker.name
+    execution.delete(job=job, pipeline=pipeline)
+
+
+def _add_end(pipeline: "Pipeline", job: OffstageJob, state: str, failure: Failure | None = None) -> None:
+    if job.is_ours:
+        key = keys.events(job.meta["tenant"], job.id)
+        pipeline.xadd(key, end_event(state, failure))  # type: ignore[arg-type]
+        if (ttl := job.result_ttl or 0) > 0:
+            pipeline.expire(key, ttl)
