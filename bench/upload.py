@@ -23,7 +23,7 @@ from config import load_config
 from jobs.core.client import JobClient
 from jobs.core.spec import discover
 from jobs.stores.migrate import upgrade
-from local.processes import free_port
+from local.ports import free_port
 from local.redis_server import RedisServer
 
 BOUNDARY = "----offstage-bench"
