@@ -17,7 +17,14 @@ from rq.timeouts import JobTimeoutException
 from jobs.core import keys
 from jobs.core.client import JobClient
 from jobs.core.context import JobContext
-from jobs.core.errors import InvalidArguments, JobCanceled, JobError, JobTimeout, UnknownJobType
+from jobs.core.errors import (
+    InvalidArguments,
+    JobCanceled,
+    JobError,
+    JobTimeout,
+    ResourceLimitExceeded,
+    UnknownJobType,
+)
 from jobs.core.events import add_event
 from jobs.core.spec import Failure, JobType, discover, get_job_type
 from jobs.core.view import attempt_record
@@ -85,6 +92,8 @@ def failure_of(error: BaseException) -> Failure:
     kind = type(error).__name__
     if isinstance(error, JobTimeoutException):
         error = JobTimeout()
+    elif isinstance(error, MemoryError):
+        error = ResourceLimitExceeded()
     code = getattr(error, "code", None)
     if isinstance(code, str) and hasattr(error, "retryable"):
         return Failure(kind, code, str(error), bool(error.retryable))
