@@ -55,10 +55,10 @@ def detect_encoding(sample: bytes) -> str:
             return name
     if _is_utf8(sample):
         return "utf-8"
-    high = bytes(byte for byte in sample if byte >= 0x80)
-    if len(high) < _FEW_BYTES:
-        return "gb18030" if _is_common_chinese(sample) else "cp1252"
-    return _guess(sample)
+    telling = b"\n".join(line for line in sample.splitlines() if not line.isascii())
+    if sum(byte >= 0x80 for byte in telling) < _FEW_BYTES:
+        return "gb18030" if _is_common_chinese(telling) else "cp1252"
+    return _guess(telling)
 
 
 def _page_end(page: str) -> int:
