@@ -22,6 +22,7 @@ _SIMILARITY_WEIGHT = 0.5
 _COMPARED_SENTENCES = 16  # the best by words are compared by meaning too: 1 ms each
 _SENTENCE_SHARE = 0.6  # of the best sentence's rate
 _CITED = re.compile(r"\s*[\[【]\s*(\d{1,4}(?:\s*[,，、]\s*\d{1,4})*)\s*[\]】]")
+_LEADERS = re.compile(r"(?:\.\s?){4,}")  # the dots of a table of contents
 
 Similarities = Callable[[list[str]], list[float]]  # of each text to the question
 
@@ -162,6 +163,8 @@ def _rate(weights: dict[str, float], sentence: str) -> float:
 
 def _is_statement(line: str) -> bool:
     """Say whether a line is more than a heading: it ends like a sentence, or is long enough to be one."""
+    if _LEADERS.search(line):
+        return False
     length = sum(3 if is_han(character) else 1 for character in line)
     return line.rstrip("\"'”’」』）)】]")[-1:] in tuple("。！？；….!?") or length >= 60
 

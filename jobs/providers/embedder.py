@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _REMEMBERED_QUESTIONS = 256
+_LONGEST_QUESTION = 1_000  # characters
 _LONGEST_TEXT = 8_000  # characters; the rest of a text does not change its vector enough to pay for it
 
 
@@ -65,6 +66,7 @@ class _Remembering:
 
     def encode_question(self, question: str) -> "NDArray[np.float32] | None":
         """Return the vector of a question, or None if it cannot be had now."""
+        question = question[:_LONGEST_QUESTION]
         with self._questions_lock:
             if question in self._questions:
                 self._questions.move_to_end(question)

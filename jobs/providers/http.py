@@ -7,6 +7,7 @@ for ever. Here each read and write may take only what is left until the call's d
 import json
 import os
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from contextvars import ContextVar
@@ -105,7 +106,10 @@ class Endpoint:
             if self._client is None or self._pid != os.getpid():  # a connection must not be shared over a fork
                 from jobs.providers.transport import open_client
 
-                self._client, self._pid = open_client(CONNECT_SECONDS, self.timeout), os.getpid()
+                tls = not self.url.startswith("http://")
+                self._client = open_client(tls=tls, connect_seconds=CONNECT_SECONDS, seconds=self.timeout)
+                self._pid = os.getpid()
+                weakref.finalize(self, self._client.close)
             return self._client
 
 

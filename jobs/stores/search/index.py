@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CANDIDATES = 50  # from each half, before they are fused
+MAX_QUESTION_TERMS = 64  # whose rarity is looked up
 
 _by_id = (
     select(passages, documents.c.filename)
@@ -99,7 +100,7 @@ class SearchIndex:
 
     def search(self, tenant: str, query: str, *, document_id: int | None = None, limit: int = 10) -> list[Hit]:
         """Return the passages that fit a question best, of one document or of all; any text is a valid query."""
-        terms = content_terms(query)
+        terms = content_terms(query)[:MAX_QUESTION_TERMS]
         if not terms:
             return []
         with self._database.read() as connection:

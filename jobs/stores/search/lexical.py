@@ -15,7 +15,6 @@ from jobs.domain.tokens import tokens
 MAX_TERMS = 8
 # Scoring takes time for each match: the rarest terms are used, while they match this many passages together.
 MATCH_BUDGET = 6_000
-_MAX_CANDIDATE_TERMS = 64
 
 
 class LexicalIndex(Protocol):
@@ -113,7 +112,7 @@ class PostgresLexicalIndex:
     def _frequencies(self, connection: Connection, terms: Sequence[str]) -> dict[str, int]:
         query = text(
             "SELECT term, (SELECT count(*) FROM (SELECT 1 FROM passage_terms WHERE terms @@ CAST(term AS tsquery)"
-            " LIMIT :most) AS some) FROM unnest(CAST(:terms AS text[])) AS term"
+            " LIMIT :most) AS matches) FROM unnest(CAST(:terms AS text[])) AS term"
         )
         rows = connection.execute(query, {"terms": list(terms), "most": MATCH_BUDGET}).all()
         return {term: count for term, count in rows if count}
