@@ -21,9 +21,9 @@ _used_in: set[int] = set()  # processes; a forked one inherits its parent's entr
 class BucketShelf:
     """A bucket, by its URL. Credentials are those of the environment, as the cloud's own tools read them."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, store: "ObjectStore | None" = None) -> None:
         self._url = url
-        self._store: ObjectStore | None = None
+        self._store = store
 
     def put(self, name: str, source: Path) -> None:
         import obstore

@@ -90,7 +90,7 @@ def test_bombs_are_stopped_early(tmp_path: Path, content: bytes, error: type[Exc
     started = time.process_time()
     with pytest.raises(error):
         _read(tmp_path, samples.pdf_of_streams([content]), "pypdf")
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 20
 
 
 def test_one_damaged_page_does_not_cost_the_others(tmp_path: Path) -> None:
