@@ -99,6 +99,8 @@ class Stack:
             "REDIS_URL": self.redis_url,
             "DATABASE_URL": self.config.database_url,
             "DASHBOARD_PASSWORD": self.password,
+            "WEB_CONCURRENCY": str(self.config.web_concurrency),
+            "API_KEYS": ",".join(f"{digest}:{tenant}" for digest, tenant in self.config.api_keys.items()),
         }
 
     def _release(self, command: str, env: Mapping[str, str]) -> None:

@@ -1,11 +1,14 @@
 """The web side: it checks a request, starts a job, and answers at once."""
 
+from functools import partial
+
 from flask import Flask
 from flask_openapi3 import Info, OpenAPI
 
 from config import Config, load_config
 from jobs.core.client import JobClient
-from jobs.core.spec import discover
+from jobs.core.runner import run_failure_hook
+from jobs.core.spec import CANCELED, discover
 from jobs.services import Services, build_services
 from webapp.api import documents, jobs, ops
 from webapp.auth import register_auth
@@ -40,7 +43,8 @@ def create_app(config: Config | None = None, services: Services | None = None) -
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.json.sort_keys = False  # type: ignore[attr-defined]
     discover()
-    client = JobClient(services.redis, result_ttl=config.result_ttl)
+    tell = partial(run_failure_hook, failure=CANCELED, services=services)
+    client = JobClient(services.redis, result_ttl=config.result_ttl, on_canceled=tell)
     hub = EventHub(services.redis, config.max_streams)
     app.extensions["offstage"] = Offstage(services, client, EventStreams(services.redis, client, hub))
     register_limits(app, config)

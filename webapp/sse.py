@@ -169,7 +169,8 @@ class EventStreams:
                     yield _frame(kind, event.data, seen)
                 if kind == "end":
                     break
-            yield ": still here\n\n"
+            if kind != "end":
+                yield ": still here\n\n"
 
     def _new_events(self, subscription: Subscription) -> Iterator[Event]:
         """Yield what the reader hands over, until nothing came for a while or too much did."""

@@ -1,6 +1,7 @@
 """Start jobs, look at them, stop them."""
 
 import time
+from collections.abc import Callable
 from typing import Any, cast
 from uuid import uuid4
 
@@ -34,10 +35,15 @@ class WrongState(Exception):
 
 
 class JobClient:
-    """Everything that may be asked of jobs. `result_ttl` is how many seconds an ended job is kept."""
+    """Everything that may be asked of jobs.
 
-    def __init__(self, redis: Redis, *, result_ttl: int) -> None:
+    `result_ttl` is how many seconds an ended job is kept. `on_canceled` is told of a job that was canceled before a
+    worker had it.
+    """
+
+    def __init__(self, redis: Redis, *, result_ttl: int, on_canceled: Callable[[Job], None] | None = None) -> None:
         self._redis = redis
+        self._on_canceled = on_canceled
         self._ttl = result_ttl
         self._enqueue = enqueue_script(redis)
 
@@ -155,6 +161,8 @@ class JobClient:
             job.cancel()
         except InvalidJobOperation:  # another request was quicker
             return
+        if self._on_canceled:
+            self._on_canceled(job)
         key = keys.events(tenant, job_id)
         with self._redis.pipeline() as pipeline:
             pipeline.expire(Job.key_for(job_id), self._ttl)

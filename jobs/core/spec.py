@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter
 
-from jobs.core.errors import UnknownJobType
+from jobs.core.errors import JobCanceled, UnknownJobType
 
 if TYPE_CHECKING:
     from jobs.core.context import JobContext
@@ -32,6 +32,9 @@ class Failure:
     code: str
     message: str
     retryable: bool
+
+
+CANCELED = Failure(JobCanceled.__name__, JobCanceled.code, str(JobCanceled()), retryable=False)
 
 
 @dataclass(frozen=True)

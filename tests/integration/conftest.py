@@ -21,6 +21,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One running service for all tests that break nothing in it."""
     with _stack(tmp_path_factory.mktemp("stack")) as running:
         yield running
+    running.out.close()
 
 
 @pytest.fixture
@@ -36,6 +37,7 @@ def start_stack(tmp_path: Path) -> Iterator[StartStack]:
     yield start
     for running in started:
         running.stop()
+        running.out.close()
 
 
 @pytest.fixture

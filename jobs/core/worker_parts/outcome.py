@@ -19,7 +19,7 @@ from jobs.core import keys
 from jobs.core.errors import JobError
 from jobs.core.events import end_event
 from jobs.core.job import OffstageJob
-from jobs.core.spec import Failure
+from jobs.core.spec import CANCELED, Failure
 from jobs.core.worker_parts.outage import until_back
 
 if TYPE_CHECKING:
@@ -126,11 +126,13 @@ def fail(
         worker.increment_failed_job_count(pipeline)
         _leave(worker, job, execution, pipeline)
 
+    if not again:
+        _tell_capability(worker, job, execution, failure)
     if not commit(worker, job, execution, build) or again:
         return
     if not stopped:
         job.send_webhooks(JobStatus.FAILED, exc_string=exc_string)
-    _after_failure(worker, job, queue, failure)
+    _after_failure(worker, job, queue)
 
 
 def stop(worker: "OffstageWorker", job: OffstageJob, queue: Queue, execution: Execution) -> None:
@@ -139,7 +141,8 @@ def stop(worker: "OffstageWorker", job: OffstageJob, queue: Queue, execution: Ex
         execute_stopped_callback(job, worker.death_penalty_class)
     except Exception:
         worker.log.exception("Worker %s: stopped callback for job %s raised", worker.name, job.id)
-    fail(worker, job, queue, execution, "Job stopped by user, work-horse terminated.", stopped=True)
+    exc_string = "Job stopped by user, work-horse terminated."
+    fail(worker, job, queue, execution, exc_string, failure=CANCELED, stopped=True)
 
 
 def end_without_result(
@@ -176,16 +179,24 @@ def _fail_after_retries(
 
     if commit(worker, job, execution, build):
         job.send_webhooks(JobStatus.FAILED, exc_string="")
-        _after_failure(worker, job, queue, None)
+        _after_failure(worker, job, queue)
 
 
-def _after_failure(worker: "OffstageWorker", job: OffstageJob, queue: Queue, failure: Failure | None) -> None:
-    worker._enqueue_dependents_safely(queue, job)
-    worker._release_slot_safely(job)
-    if failure and job.is_ours:
+def _tell_capability(worker: "OffstageWorker", job: OffstageJob, execution: Execution, failure: Failure | None) -> None:
+    """Run the type's failure hook, unless another worker has taken the job over.
+
+    Before the end is recorded: a client that hears of the end finds the job's effects settled, and a worker that dies
+    in between leaves a job that is run again and not one whose document is 'processing' for ever.
+    """
+    if failure and job.is_ours and until_back(lambda: worker.connection.exists(execution.key)):
         from jobs.core import runner
 
         runner.run_failure_hook(job, failure)
+
+
+def _after_failure(worker: "OffstageWorker", job: OffstageJob, queue: Queue) -> None:
+    worker._enqueue_dependents_safely(queue, job)
+    worker._release_slot_safely(job)
 
 
 def _ended(worker: "OffstageWorker", job: OffstageJob, execution: Execution) -> dict[str, Any]:
