@@ -1,10 +1,11 @@
 """The RQ job as our workers run it: one function only, nothing that a forged hash could bring in."""
 
+import zlib
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from rq.exceptions import DeserializationError
 from rq.job import Job, Retry
@@ -25,18 +26,57 @@ class ForbiddenFunction(FatalError):
     code = "forbidden_function"
 
 
+_TEXT = frozenset(
+    b"created_at enqueued_at origin description timeout result_ttl failure_ttl number_of_retries group_id".split()
+)
+_ORDINARY = _TEXT | frozenset(b"data meta status started_at ended_at last_heartbeat worker_name".split())
+
+
 class OffstageJob(Job):
     """A job that may call `allowed` functions only, without callbacks and webhooks. `allowed` None: anything goes."""
 
     allowed: ClassVar[frozenset[str] | None] = frozenset({RUN})
+    must_run_alone = False
 
     def restore(self, raw_data: Any) -> Any:
         """Take over the fields of a hash."""
         super().restore(raw_data)
-        self.must_run_alone = b"offstage_solo" in raw_data
         if self.allowed is not None:
             self._success_callback_name = self._failure_callback_name = self._stopped_callback_name = None
             self.webhooks = []
+
+    @classmethod
+    def from_fields(cls, template: "OffstageJob", job_id: str, fields: dict[bytes, bytes]) -> Self:
+        """Return the job of a hash, in a fraction of RQ's time when it uses nothing out of the ordinary.
+
+        `template` is any job of the same connection and serializer.
+        """
+        job = cls.__new__(cls)
+        job.__dict__.update(template.__dict__)
+        job._id, job.webhooks, job._dependency_ids = job_id, [], []
+        unusual = [field for field, value in fields.items() if value and field not in _ORDINARY]
+        if unusual:
+            job.must_run_alone = b"offstage_solo" in fields
+            job.restore(fields)
+        else:
+            job._restore_ordinary(fields)
+        return job
+
+    def _restore_ordinary(self, fields: dict[bytes, bytes]) -> None:
+        data = fields[b"data"]
+        try:
+            self.data = zlib.decompress(data)
+        except zlib.error:  # short ones are kept as they are
+            self.data = data
+        text = {field.decode(): value.decode() for field, value in fields.items() if value and field in _TEXT}
+        self.created_at = datetime.fromisoformat(text["created_at"]) if "created_at" in text else datetime.now(UTC)
+        self.enqueued_at = datetime.fromisoformat(text["enqueued_at"]) if "enqueued_at" in text else None
+        self.origin, self.description = text.get("origin", ""), text.get("description")
+        self.timeout, self.result_ttl = _integer(text, "timeout"), _integer(text, "result_ttl")
+        self.failure_ttl, self.number_of_retries = _integer(text, "failure_ttl"), _integer(text, "number_of_retries")
+        self.group_id = text.get("group_id")
+        meta = fields.get(b"meta")
+        self.meta = self.serializer.loads(meta) if meta else {}
 
     @property
     def func(self) -> Any:
@@ -86,6 +126,10 @@ class AnyJob(OffstageJob):
     """A job that may call any function, with callbacks and webhooks: for queues that only trusted code writes to."""
 
     allowed = None
+
+
+def _integer(text: dict[str, str], name: str) -> int | None:
+    return int(text[name]) if name in text else None
 
 
 @cache

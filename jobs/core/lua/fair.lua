@@ -28,6 +28,11 @@ end
 -- Remove the next id from the queue and return it. A job of no tenant keeps its place at the head.
 local function choose(queue, fair, prefix, head)
   local owner = tenant_of(prefix, head)
+  local tenants = redis.call('ZRANGE', fair, 0, 1)
+  if tenants[1] == owner and not tenants[2] then
+    redis.call('LREM', fair .. ':' .. owner, 1, head)
+    return redis.call('LPOP', queue)
+  end
   while owner do
     local tenant = next_tenant(fair)
     if not tenant or tenant == owner or not redis.call('ZSCORE', fair, owner) then break end

@@ -1,19 +1,17 @@
 -- Record a job that returned, and start the next one, in one step. KEYS: queues, in the order to look at them.
--- ARGV: job, execution, queue name, end (ISO), end (seconds), result TTL, seconds worked, result (base64, or ''),
+-- ARGV: job, execution, queue name, end (ISO), end (seconds), result TTL, result (base64, or ''),
 -- start (seconds), worker, prefix, '1' to start the next job, the job's event stream (or ''), its last entry, its TTL,
--- then those of `begin`. Returns what start.lua returns; {'dependents'} if others wait for the job and nothing was
--- done; {'gone'} if the execution is not this worker's any more.
+-- '1' if the job has dependencies, '1' to count now, jobs to count, their seconds, then those of `begin`, then empty
+-- fields of the hash. Returns what start.lua returns; {'dependents'} if others wait for the job and nothing was done.
+-- The worker's counts are written when asked for, and whenever no job follows.
 --@include fair.lua
 --@include pop.lua
-local DEFAULTS = {'success_callback_name', 'failure_callback_name', 'stopped_callback_name', 'group_id'}
+local START = 19
 
--- A stream is born with 4 KiB of room; a copy is as large as what it holds. Where RESTORE is forbidden it stays.
+-- A stream is born with 4 KiB of room; a copy is as large as what it holds.
 local function shrink(key, ttl)
-  local copy = redis.pcall('DUMP', key)
-  if type(copy) == 'string' then
-    local done = redis.pcall('RESTORE', key, ttl > 0 and ttl * 1000 or 0, copy, 'REPLACE')
-    if not done.err then return end
-  end
+  redis.call('COPY', key, 'offstage:copy', 'REPLACE')
+  redis.call('RENAME', 'offstage:copy', key)
   if ttl > 0 then redis.call('EXPIRE', key, ttl) else redis.call('PERSIST', key) end
 end
 
@@ -28,34 +26,29 @@ end
 
 local function record(id, execution, queue, prefix, worker)
   local key, iso, ttl = prefix .. ':job:' .. id, ARGV[4], tonumber(ARGV[6])
-  local worker_key = prefix .. ':worker:' .. worker
-  redis.call('HINCRBY', worker_key, 'successful_job_count', 1)
-  redis.call('HINCRBYFLOAT', worker_key, 'total_working_time', ARGV[7])
   if redis.call('HSET', key, 'status', 'finished', 'ended_at', iso, 'last_heartbeat', iso) == 3 then
     redis.call('DEL', key)  -- it was deleted while it ran: leave no ghost
     return
   end
-  for i, value in ipairs(redis.call('HMGET', key, unpack(DEFAULTS))) do
-    if value == '' then redis.call('HDEL', key, DEFAULTS[i]) end
-  end
+  if #ARGV >= START + 7 then redis.call('HDEL', key, unpack(ARGV, START + 7)) end
   local results = prefix .. ':results:' .. id
-  local entry = {'type', '1', 'worker_name', worker, 'execution_id', execution, 'execution_started_at', ARGV[9],
+  local entry = {'type', '1', 'worker_name', worker, 'execution_id', execution, 'execution_started_at', ARGV[8],
     'execution_ended_at', ARGV[5]}
-  if ARGV[8] ~= '' then entry[#entry + 1] = 'return_value'; entry[#entry + 1] = ARGV[8] end
+  if ARGV[7] ~= '' then entry[#entry + 1] = 'return_value'; entry[#entry + 1] = ARGV[7] end
   redis.call('XADD', results, 'MAXLEN', '10', '*', unpack(entry))
   shrink(results, ttl)
   if ttl > 0 then
     redis.call('EXPIRE', key, ttl)
-    redis.call('EXPIRE', prefix .. ':job::' .. id .. ':dependencies', ttl)
+    if ARGV[15] == '1' then redis.call('EXPIRE', prefix .. ':job::' .. id .. ':dependencies', ttl) end
   end
   redis.call('ZADD', prefix .. ':finished:' .. queue, ttl > 0 and ARGV[5] + ttl or '+inf', id)
-  if ARGV[13] ~= '' then
-    redis.call('XADD', ARGV[13], '*', 'kind', 'end', 'data', ARGV[14])
-    shrink(ARGV[13], tonumber(ARGV[15]))
+  if ARGV[12] ~= '' then
+    redis.call('XADD', ARGV[12], '*', 'kind', 'end', 'data', ARGV[13])
+    shrink(ARGV[12], tonumber(ARGV[14]))
   end
 end
 
-local id, execution, queue, worker, prefix = ARGV[1], ARGV[2], ARGV[3], ARGV[10], ARGV[11]
+local id, execution, queue, worker, prefix = ARGV[1], ARGV[2], ARGV[3], ARGV[9], ARGV[10]
 if redis.call('EXISTS', prefix .. ':job:' .. id .. ':dependents') == 1 then return {'dependents'} end
 local member = id .. ':' .. execution
 local owned = redis.call('DEL', prefix .. ':execution:' .. member) == 1
@@ -64,6 +57,11 @@ redis.call('ZREM', prefix .. ':wip:' .. queue, member)
 redis.call('ZREM', prefix .. ':executions:' .. id, execution)
 local mine = prefix .. ':worker:' .. worker .. ':executions'
 redis.call('SREM', mine, member)
-if ARGV[12] == '1' then return begin(16) end
-if redis.call('EXISTS', mine) == 0 then redis.call('HSET', prefix .. ':worker:' .. worker, 'state', 'idle') end
-return owned and {} or {'gone'}
+local worker_key = prefix .. ':worker:' .. worker
+local reply = ARGV[11] == '1' and begin(START, true) or {}
+if #reply == 0 and redis.call('EXISTS', mine) == 0 then redis.call('HSET', worker_key, 'state', 'idle') end
+if ARGV[16] == '1' or #reply < 3 then
+  redis.call('HINCRBY', worker_key, 'successful_job_count', ARGV[17])
+  redis.call('HINCRBYFLOAT', worker_key, 'total_working_time', ARGV[18])
+end
+return reply

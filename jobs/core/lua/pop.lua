@@ -1,14 +1,12 @@
 -- Take the next job off a queue and start it, in one step: no job is ever between its queue and its execution.
 -- Arguments from `base`: prefix, worker, now (ISO), now (seconds), execution id, lease (seconds), "1" if this
--- execution id was sent before and the reply was lost.
+-- execution id was sent before and the reply was lost. The keys of an execution get their TTL with the first heartbeat.
 
-local function take(queue, prefix)
-  local name = string.sub(queue, #prefix + 8)
-  local fair = 'offstage:fair:' .. name
+local function take(queue, prefix, hinted)
+  local fair = 'offstage:fair:' .. string.sub(queue, #prefix + 8)
   while true do
-    local hinted = redis.call('EXISTS', fair) == 1
     local id
-    if hinted then
+    if hinted and redis.call('EXISTS', fair) == 1 then
       local head = redis.call('LINDEX', queue, 0)
       if head then id = choose(queue, fair, prefix, head) else forget(fair) end
     else
@@ -25,7 +23,14 @@ local function take(queue, prefix)
   end
 end
 
-local function begin(base)
+-- Whether any queue has hints: one question for all of them.
+local function any_hints(prefix)
+  local fair = {}
+  for i = 1, #KEYS do fair[i] = 'offstage:fair:' .. string.sub(KEYS[i], #prefix + 8) end
+  return redis.call('EXISTS', unpack(fair)) > 0
+end
+
+local function begin(base, busy)
   local prefix, worker, iso, now = ARGV[base], ARGV[base + 1], ARGV[base + 2], ARGV[base + 3]
   local execution, lease = ARGV[base + 4], tonumber(ARGV[base + 5])
   local mine = prefix .. ':worker:' .. worker .. ':executions'
@@ -42,8 +47,9 @@ local function begin(base)
     end
   end
   local suspended = redis.call('EXISTS', prefix .. ':suspended') == 1
+  local hinted = not suspended and any_hints(prefix)
   for i = 1, suspended and 0 or #KEYS do
-    local id, key, hash = take(KEYS[i], prefix)
+    local id, key, hash = take(KEYS[i], prefix, hinted)
     if id then
       local member = id .. ':' .. execution
       local execution_key, executions = prefix .. ':execution:' .. member, prefix .. ':executions:' .. id
@@ -51,12 +57,10 @@ local function begin(base)
       redis.call('PERSIST', key)
       redis.call('HSET', execution_key, 'id', execution, 'job_id', id, 'created_at', now, 'last_heartbeat', now,
         'worker_name', worker)
-      redis.call('EXPIRE', execution_key, lease)
       redis.call('ZADD', executions, now + lease, execution)
-      redis.call('EXPIRE', executions, lease)
       redis.call('ZADD', prefix .. ':wip:' .. string.sub(KEYS[i], #prefix + 8), now + lease, member)
       redis.call('SADD', mine, member)
-      redis.call('HSET', worker_key, 'state', 'busy')
+      if not busy then redis.call('HSET', worker_key, 'state', 'busy') end
       return {KEYS[i], id, hash}
     end
   end

@@ -10,6 +10,11 @@ from redis import Redis
 from redis.connection import ConnectionInterface
 from redis.exceptions import NoScriptError
 
+try:
+    from hiredis import pack_command
+except ImportError:  # redis-py has its own, slower
+    pack_command = None
+
 _FOLDER = Path(__file__).parent.parent / "lua"
 _INCLUDE = re.compile(r"^--@include (\S+)$", re.MULTILINE)
 
@@ -33,6 +38,10 @@ def call(redis: "Redis", name: str, keys: list[str], args: list[Any]) -> Any:
         return redis.evalsha(digest(name), len(keys), *keys, *args)
     except NoScriptError:
         return redis.eval(source(name), len(keys), *keys, *args)
+
+
+def _pack(connection: ConnectionInterface, command: tuple[Any, ...]) -> Any:
+    return [pack_command(command)] if pack_command else connection.pack_command(*command)
 
 
 class Link:
@@ -61,5 +70,5 @@ class Link:
             connection = self._pool.connection_class(**self._pool.connection_kwargs)
             connection.connect()
             self._connection = connection
-        connection.send_packed_command(connection.pack_command(*command), check_health=False)
+        connection.send_packed_command(_pack(connection, command), check_health=False)
         return connection.read_response()

@@ -7,7 +7,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rq import Queue
 from rq.callbacks import execute_failure_callback, execute_success_callback
@@ -15,6 +15,7 @@ from rq.defaults import RQ_KEY_PREFIX, UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
 from rq.executions import Execution
 from rq.job import JobStatus, Retry
 from rq.job_lifecycle import format_exc_info
+from rq.worker import DequeueStrategy
 
 from jobs.core import keys
 from jobs.core.errors import Interrupted, JobCanceled
@@ -29,17 +30,20 @@ from jobs.core.worker_parts.timers import JobStopped, Timer, set_timer
 if TYPE_CHECKING:
     from jobs.core.worker_parts.horse import Horse
 
+_OFTEN_EMPTY = (b"success_callback_name", b"failure_callback_name", b"stopped_callback_name", b"group_id")
+_COUNT_EVERY = 1.0  # seconds between two additions to the worker's counts while jobs follow each other
 _COMPLETED = end_event("completed")["data"]
 
 
 @dataclass
 class Started:
-    """A job that Redis knows to run here. `began` is in seconds since 1970."""
+    """A job that Redis knows to run here. `began` is in seconds since 1970; `empty` are fields that say nothing."""
 
     job: OffstageJob
     queue: Queue
     execution: Execution
     began: float
+    empty: list[bytes]
 
 
 class Slot:
@@ -55,6 +59,10 @@ class Slot:
         self.child_pid = 0
         self.stop_asked = False
         self.stop_deadline = 0.0
+        self._template = self.worker.job_class(
+            "template", connection=self.worker.connection, serializer=self.worker.serializer
+        )
+        self._uncounted, self._uncounted_seconds, self._counted_at = 0, 0.0, 0.0
         self.abandoned = False
         self.thread: Thread | None = None
         set_timer(timer)
@@ -88,7 +96,8 @@ class Slot:
         """Run a job to its end. Returns the next one, if it was started in the same round trip."""
         job = started.job
         self.current, self.stop_asked = started, False
-        os.environ["RQ_JOB_ID"] = job.id
+        if self.worker.threads == 1:
+            os.environ["RQ_JOB_ID"] = job.id
         try:
             value = self._perform(started)
         except JobStopped:
@@ -149,6 +158,8 @@ class Slot:
         job, ended = started.job, time.time()
         start_args = self._start_args()
         ttl = job.get_result_ttl(self.worker.default_result_ttl)
+        self._uncounted, self._uncounted_seconds = self._uncounted + 1, self._uncounted_seconds + ended - started.began
+        count_now = ended >= self._counted_at + _COUNT_EVERY
         args = [
             job.id,
             started.execution.id,
@@ -156,26 +167,39 @@ class Slot:
             _iso(ended),
             repr(ended),
             ttl,
-            f"{ended - started.began:.6f}",
             self._dump(value),
             repr(started.began),
             self.worker.name,
             RQ_KEY_PREFIX,
             "1" if self.horse.wants_more(ahead=1) else "0",
             *self._end_of(job, ttl),
+            "1" if job._dependency_ids else "0",
+            "1" if count_now else "0",
+            self._uncounted,
+            f"{self._uncounted_seconds:.6f}",
             *start_args,
+            *started.empty,
         ]
+        reply = self._send_finish(args, retry_flag=len(args) - len(started.empty) - 1)
+        if reply == [b"dependents"]:
+            self._uncounted, self._uncounted_seconds = (
+                self._uncounted - 1,
+                self._uncounted_seconds - ended + started.began,
+            )
+            self._returned(started, value)
+            return None
+        if count_now or len(reply) < 3:
+            self._uncounted, self._uncounted_seconds, self._counted_at = 0, 0.0, ended
+        return self._receive(reply, start_args)
+
+    def _send_finish(self, args: list[Any], retry_flag: int) -> list[Any]:
         queue_keys = self.horse.queue_keys()
 
         def failed() -> None:
             self.link.close()
-            args[-1] = "1"
+            args[retry_flag] = "1"
 
-        reply = until_back(lambda: self.link.call("finish", queue_keys, args), failed)
-        if reply == [b"dependents"]:
-            self._returned(started, value)
-            return None
-        return self._receive(reply, start_args)
+        return cast(list[Any], until_back(lambda: self.link.call("finish", queue_keys, args), failed))
 
     def _returned(self, started: Started, value: Any) -> None:
         """Record a job that returned, by the long way: callbacks, dependents, repeats, retries."""
@@ -242,8 +266,8 @@ class Slot:
         queue, job_id, fields = self.horse.queue_of(reply[0].decode()), reply[1].decode(), reply[2]
         execution = Execution(args[4], job_id, self.worker.connection, worker_name=self.worker.name)
         try:
-            job = self.worker.job_class(job_id, connection=self.worker.connection, serializer=self.worker.serializer)
-            job.restore(dict(zip(fields[::2], fields[1::2], strict=True)))
+            pairs = dict(zip(fields[::2], fields[1::2], strict=True))
+            job = self.worker.job_class.from_fields(self._template, job_id, pairs)
         except Exception:
             self.worker.log.exception("Worker %s: job %s cannot be read", self.worker.name, job_id)
             until_back(lambda: quarantine(self.worker, queue, job_id, execution))
@@ -252,8 +276,9 @@ class Slot:
         job.ended_at = None
         job._status, job.worker_name = JobStatus.STARTED, self.worker.name
         execution._job = job
-        self.worker.reorder_queues(reference_queue=queue)
-        return Started(job, queue, execution, float(args[3]))
+        if self.worker._dequeue_strategy is not DequeueStrategy.DEFAULT:
+            self.worker.reorder_queues(reference_queue=queue)
+        return Started(job, queue, execution, float(args[3]), [name for name in _OFTEN_EMPTY if pairs.get(name) == b""])
 
     def _dump(self, value: Any) -> str:
         if value is None:
@@ -270,4 +295,4 @@ class Slot:
 
 
 def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{datetime.fromtimestamp(moment, UTC).isoformat(timespec='microseconds')[:-6]}Z"
