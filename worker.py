@@ -10,7 +10,7 @@ from jobs.core.client import JobClient
 from jobs.core.schedule import Scheduler
 from jobs.core.spec import discover
 from jobs.core.worker import OffstageWorker
-from jobs.providers.redis_check import connect
+from jobs.providers.redis_check import check_redis_url, connect
 
 
 def main() -> int:
@@ -23,8 +23,9 @@ def main() -> int:
     options = parser.parse_args()
     try:
         config = load_config()
+        check_redis_url(config.redis_url)
     except ConfigError as error:
-        sys.exit(str(error))
+        sys.exit(f"offstage: {error}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     redis, job_types = connect(config.redis_url), discover()
     if options.scheduler:

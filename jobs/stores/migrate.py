@@ -37,6 +37,11 @@ def migrating(url: str) -> Iterator[Connection]:
 
 
 if __name__ == "__main__":
-    from config import load_config
+    import sys
 
-    upgrade(load_config().sqlalchemy_url)
+    from config import ConfigError, load_config
+
+    try:
+        upgrade(load_config().sqlalchemy_url)
+    except ConfigError as error:
+        sys.exit(f"offstage: {error}")

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -29,7 +28,7 @@ def start_stack(tmp_path: Path) -> Iterator[StartStack]:
     """Start services of this test's own, with settings: `start_stack(web_concurrency=1)`."""
     started: list[Stack] = []
 
-    def start(**settings: Any) -> Stack:
+    def start(**settings: object) -> Stack:
         running = _stack(tmp_path / f"stack-{len(started)}", **settings)
         started.append(running)
         return running.start()
@@ -47,11 +46,12 @@ def client(stack: Stack) -> Iterator[httpx2.Client]:
         yield http
 
 
-def _stack(folder: Path, **settings: Any) -> Stack:
+def _stack(folder: Path, **settings: object) -> Stack:
     folder.mkdir(exist_ok=True)
-    settings = {"data_dir": folder / "var", "port": free_port(), "web_concurrency": 1} | settings
-    config = load_config(dashboard_password=DASHBOARD_PASSWORD, **settings)
-    return Stack(config, os.environ, (folder / "log").open("w", buffering=1))
+    given = {"data_dir": folder / "var", "port": free_port(), "web_concurrency": 1}
+    given |= {"dashboard_password": DASHBOARD_PASSWORD} | settings
+    environ = os.environ | {name.upper(): str(value) for name, value in given.items()}
+    return Stack(load_config(**given), environ, (folder / "log").open("w", buffering=1))
 
 
 @pytest.hookimpl(wrapper=True)

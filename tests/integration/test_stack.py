@@ -1,7 +1,7 @@
 """The Procfile on one machine: how it starts, what it honours, what it refuses, and that nothing of it stays behind."""
 
 import os
-import re
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -14,13 +14,20 @@ import pytest
 from redis import Redis
 
 from local.ports import free_port
+from local.processes import read_procfile
 from local.redis_server import RedisServer
 from local.stack import Stack
 from tests.integration.conftest import StartStack
-from tests.processes import descendants, ended
+from tests.processes import children, descendants, ended
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = f"{'0' * 64}:acme"
+BIN = Path(sys.executable).parent
+COMMANDS = {
+    name: [str(BIN / line.split()[0]), *shlex.split(line)[1:]]
+    for name, line in read_procfile(ROOT / "Procfile").items()
+}
+COMMANDS["stack"] = [sys.executable, "-m", "local.stack"]
 
 
 class Running:
@@ -29,7 +36,7 @@ class Running:
     def __init__(self, **settings: str) -> None:
         self.url = f"http://127.0.0.1:{settings['PORT']}"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "local.stack"],
+            COMMANDS["stack"],
             cwd=ROOT,
             env=os.environ | settings,
             stdout=subprocess.PIPE,
@@ -82,8 +89,8 @@ def refused(command: list[str], **settings: str) -> str:
 
 
 def gunicorn(*arguments: str) -> list[str]:
-    """Return the Procfile's web command."""
-    return [sys.executable, "-m", "gunicorn", "webapp:create_app()", *arguments]
+    """Return the Procfile's web command, with arguments more."""
+    return [*COMMANDS["web"], *arguments]
 
 
 def test_ctrl_c_ends_every_process(running: Running) -> None:
@@ -105,22 +112,12 @@ def test_a_kill_leaves_no_orphan(running: Running) -> None:
 
 def test_the_end_of_one_process_ends_the_others_and_is_said(running: Running) -> None:
     """Half a service is none."""
-    worker = re.search(r"worker +\| .*?pid[= ](\d+)", running.output)
     started = descendants(running.process.pid)
-    pid = int(worker[1]) if worker else process_of(running, "worker.py high default low")
-    os.kill(pid, signal.SIGKILL)
+    (worker,) = (pid for pid, line in children(running.process.pid).items() if "worker.py high" in line)
+    os.kill(worker, signal.SIGKILL)
     assert "offstage: worker ended by SIGKILL." in running.rest()
     assert running.process.returncode == 1
     assert all(ended(each) for each in started)
-
-
-def process_of(running: Running, command: str) -> int:
-    """Return the id of the stack's own process with this command line."""
-    for pid in descendants(running.process.pid):
-        line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        if command in line:
-            return pid
-    raise AssertionError(command)
 
 
 def test_the_dashboard_password_is_made_once_and_kept_from_others(running: Running, tmp_path: Path) -> None:
@@ -170,7 +167,7 @@ def test_host_is_refused_the_same_way(redis_server: RedisServer, tmp_path: Path)
     settings = {"HOST": "0.0.0.0", "PORT": str(free_port()), "DATA_DIR": str(tmp_path)}
     message = "Refusing to listen on 0.0.0.0 without API keys"
     assert message in refused(gunicorn(), REDIS_URL=redis_server.url, **settings)
-    assert message in refused([sys.executable, "-m", "local.stack"], **settings)
+    assert message in refused(COMMANDS["stack"], **settings)
 
 
 def test_with_keys_every_address_is_served(start_stack: StartStack) -> None:
@@ -180,25 +177,26 @@ def test_with_keys_every_address_is_served(start_stack: StartStack) -> None:
     assert httpx2.get(f"{stack.url}/documents").status_code == 401
 
 
-@pytest.mark.parametrize("command", [["local.stack"], ["gunicorn", "webapp:create_app()"], ["jobs.stores.migrate"]])
-def test_a_bad_setting_is_named_without_a_traceback(command: list[str], tmp_path: Path) -> None:
-    """Every one of them at once."""
+@pytest.mark.parametrize("name", ["stack", "web", "worker", "scheduler", "release"])
+def test_a_bad_setting_is_named_without_a_traceback(name: str, tmp_path: Path) -> None:
+    """Every one of them at once, by every process of the Procfile."""
     settings = {"PORT": "abc", "API_KEYS": "short:acme", "DATA_DIR": str(tmp_path)}
-    said = refused([sys.executable, "-m", *command], **settings)
+    said = refused(COMMANDS[name], **settings)
     assert "PORT" in said
     assert "API_KEYS" in said
 
 
-def test_a_redis_that_may_drop_jobs_is_refused(tmp_path: Path) -> None:
-    """With the cure in the message, by the stack and by a web process alone."""
+@pytest.mark.parametrize("name", ["stack", "web", "worker", "scheduler"])
+def test_a_redis_that_may_drop_jobs_is_refused(tmp_path: Path, name: str) -> None:
+    """With the cure in the message."""
     with RedisServer(tmp_path / "redis") as server, Redis.from_url(server.url) as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
-        for command in ([sys.executable, "-m", "local.stack"], gunicorn("-b", f"127.0.0.1:{free_port()}")):
-            said = refused(command, REDIS_URL=server.url, DATA_DIR=str(tmp_path))
-            assert "maxmemory-policy is allkeys-lru" in said
+        said = refused(COMMANDS[name], REDIS_URL=server.url, DATA_DIR=str(tmp_path), PORT=str(free_port()))
+    assert "maxmemory-policy is allkeys-lru" in said
+    assert "noeviction" in said
 
 
 def test_a_redis_that_is_not_there_is_said(tmp_path: Path) -> None:
     """Within seconds."""
-    said = refused([sys.executable, "-m", "local.stack"], REDIS_URL="redis://127.0.0.1:1/0", DATA_DIR=str(tmp_path))
+    said = refused(COMMANDS["stack"], REDIS_URL="redis://127.0.0.1:1/0", DATA_DIR=str(tmp_path))
     assert "REDIS_URL: the server cannot be reached" in said
