@@ -19,6 +19,7 @@ from local.redis_server import RedisServer
 from local.stack import Stack
 from tests.integration.conftest import StartStack
 from tests.processes import children, descendants, ended
+from tests.tls import tls_before
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = f"{'0' * 64}:acme"
@@ -200,3 +201,26 @@ def test_a_redis_that_is_not_there_is_said(tmp_path: Path) -> None:
     """Within seconds."""
     said = refused(COMMANDS["stack"], REDIS_URL="redis://127.0.0.1:1/0", DATA_DIR=str(tmp_path))
     assert "REDIS_URL: the server cannot be reached" in said
+
+
+def test_rediss_with_a_certificate_signed_by_itself(start_stack: StartStack, redis: Redis, tmp_path: Path) -> None:
+    """As Heroku gives it in REDIS_URL: web, worker, scheduler and dashboard work over it."""
+    with tls_before(redis.connection_pool.connection_kwargs["port"], tmp_path) as port:
+        stack = start_stack(redis_url=f"rediss://127.0.0.1:{port}/0")
+        job_id = httpx2.post(f"{stack.url}/upload", files={"file": ("a.txt", b"Over TLS.")}).json()["task_id"]
+        job = httpx2.get(f"{stack.url}/jobs/{job_id}", params={"wait": 30}, timeout=40).json()
+        assert job["state"] == "completed"
+        login = ("admin", stack.password)
+        assert httpx2.get(f"{stack.url}/rq/0/data/queues.json", auth=login).json()["queues"]
+        stack.stop()
+
+
+def test_rediss_that_demands_a_good_certificate_refuses_a_bad_one(redis_server: RedisServer, tmp_path: Path) -> None:
+    """The URL's own word goes before ours."""
+    with tls_before(redis_server.port, tmp_path) as port:
+        said = refused(
+            COMMANDS["stack"],
+            REDIS_URL=f"rediss://127.0.0.1:{port}/0?ssl_cert_reqs=required",
+            DATA_DIR=str(tmp_path),
+        )
+    assert "CERTIFICATE_VERIFY_FAILED" in said
