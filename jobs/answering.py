@@ -37,6 +37,8 @@ def answer(services: "Services", tenant: str, question: str, document_id: int | 
         if isinstance(written, Answer):
             return written
         return extract(question, sources, _similarities(services.embedder, question), model_error=written)
+    if not sources:
+        return refusal(question)  # and no model is loaded for nothing
     return extract(question, sources, _similarities(services.embedder, question))
 
 

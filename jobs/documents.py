@@ -7,7 +7,6 @@ a kill between two of them leaves.
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
 from uuid import uuid4
 
 from pydantic import BaseModel, Field
@@ -22,7 +21,7 @@ from jobs.domain.documents import DOCX, Page, ParserLimit, display_name
 from jobs.providers.parsers import docx, parse
 from jobs.providers.parsers.sniff import sniff
 from jobs.services import Services
-from jobs.stores.blobs import Staged
+from jobs.stores.blobs import Source, Staged
 from jobs.stores.documents import COMPLETED, FAILED, PROCESSING, Admission, Document, NewDocument
 
 log = logging.getLogger(__name__)
@@ -69,7 +68,7 @@ class RecoverResult(BaseModel):
     files: int = 0
 
 
-def receive(services: Services, client: JobClient, tenant: str, stream: BinaryIO, filename: str | None) -> Document:
+def receive(services: Services, client: JobClient, tenant: str, stream: Source, filename: str | None) -> Document:
     """Take a file in and start reading it. The same content again is the same document, unless that has failed.
 
     Raises:
@@ -191,7 +190,7 @@ def embed(ctx: JobContext, args: EmbedArgs) -> EmbedResult:
     return EmbedResult(document_id=args.document_id, passages=total)
 
 
-@job("documents.recover", queue="low", timeout=600, isolated=True)
+@job("documents.recover", queue="low", timeout=600, isolated=True, every=300)
 def recover(ctx: JobContext, args: RecoverArgs) -> RecoverResult:
     """Start what was accepted and has no job, give up what its job gave up, delete files that nothing names."""
     services, result = ctx.services, RecoverResult()

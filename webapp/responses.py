@@ -9,6 +9,7 @@ from flask import Response, abort, jsonify
 from jobs.core.view import JobView
 
 MAX_PAGE = 100
+MAX_POSITION = 2**63
 
 
 def accepted(job_id: str, **fields: Any) -> Response:
@@ -51,6 +52,9 @@ def decode_cursor(cursor: str | None, kind: type[int] | type[float]) -> Any:
     if cursor is None:
         return None
     try:
-        return kind(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode())
+        position = kind(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode())
     except (binascii.Error, UnicodeError, ValueError):
+        position = -1
+    if not 0 <= position < MAX_POSITION:  # neither is NaN
         abort(400, "This cursor is not one of ours.")
+    return position

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO, ClassVar, Protocol
+from typing import ClassVar, Protocol
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
@@ -63,6 +63,13 @@ class BlobInfo:
     changed_at: float
 
 
+class Source(Protocol):
+    """Where a file comes from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to so many bytes, and nothing at the end."""
+
+
 class Shelf(Protocol):
     """Where blobs lie. Names are relative paths of our own making."""
 
@@ -87,7 +94,7 @@ class BlobStore:
         self._staging = staging
 
     @contextmanager
-    def stage(self, stream: BinaryIO, limit: int) -> Iterator[Staged]:
+    def stage(self, stream: Source, limit: int) -> Iterator[Staged]:
         """Read a stream to its end, in chunks, into a file that lasts as long as the block.
 
         Raises:
@@ -193,7 +200,7 @@ def build_blobs(storage_url: str, data_dir: Path) -> BlobStore:
     return BlobStore(BucketShelf(storage_url), root / STAGING)
 
 
-def _receive(stream: BinaryIO, path: Path, limit: int) -> tuple[int, str]:
+def _receive(stream: Source, path: Path, limit: int) -> tuple[int, str]:
     size, digest = 0, sha256()
     with path.open("xb") as file:
         while chunk := stream.read(CHUNK_BYTES):

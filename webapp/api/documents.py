@@ -12,17 +12,18 @@ from jobs.stores.documents import Document
 from webapp.api.jobs import ListQuery
 from webapp.errors import problem
 from webapp.extension import offstage
+from webapp.multipart import file_part
 from webapp.responses import MAX_PAGE, accepted, decode_cursor, encode_cursor
 
 bp = APIBlueprint("documents", __name__, abp_tags=[Tag(name="documents", description="Upload, search, ask")])
 
-DocumentId = Annotated[int, Field(ge=1, le=2**63 - 1)]
+DocumentId = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class DocumentPath(BaseModel):
-    """A document's id. What no id can be is not found."""
+    """A document's id."""
 
-    document_id: int
+    document_id: DocumentId
 
 
 class AskBody(BaseModel):
@@ -45,11 +46,11 @@ class SearchQuery(BaseModel):
 @bp.post("/upload")
 def upload() -> Response:
     """Take a document in and start reading it."""
-    file = request.files.get("file")
+    file = file_part(request, "file")
     if file is None:
         return problem(422, "missing_file", "Send the document as the multipart field `file`.")
     app = offstage()
-    document = documents.receive(app.services, app.client, g.tenant, file.stream, file.filename)  # type: ignore[arg-type]
+    document = documents.receive(app.services, app.client, g.tenant, file, file.filename)
     return accepted(
         document.job_id,
         message="文档上传成功，正在后台处理",

@@ -33,7 +33,7 @@ TASK_STATUS: dict[str, TaskStatus] = {
 class JobPath(BaseModel):
     """A job's id."""
 
-    job_id: str = Field(max_length=64)
+    job_id: str
 
 
 class WaitQuery(BaseModel):
