@@ -4,6 +4,7 @@ from gevent import monkey
 
 monkey.patch_all()  # before anything below imports ssl or socket
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,3 +45,16 @@ def on_starting(server: Any) -> None:
         check_redis_url(_config.redis_url)
     except ConfigError as error:
         sys.exit(f"offstage: {error}")
+
+
+def post_worker_init(worker: Any) -> None:
+    """End the event streams when the process is told to stop: it would wait for them all of `graceful_timeout`."""
+    import gevent
+
+    stop = signal.getsignal(signal.SIGTERM)
+
+    def stop_streams_too(signum: int, frame: Any) -> None:
+        stop(signum, frame)  # type: ignore[operator, misc]
+        gevent.spawn(worker.wsgi.extensions["offstage"].streams.close)
+
+    signal.signal(signal.SIGTERM, stop_streams_too)

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from itertools import chain
 from queue import Empty, Full, Queue
 from typing import Any
 from uuid import uuid4
@@ -28,6 +29,7 @@ HEARTBEAT_SECONDS = 15
 READ_BLOCK_MS = 3000  # under redis-py's socket timeout of 5 s
 PAGE = 500
 GONE_OR_ENDED = (*END_STATES, "gone")
+CLOSING = Event("", "closing", {})  # handed to every follower when this process is about to stop
 BACKLOG = 1000  # events a slow client may fall behind before it is sent back to read from Redis
 
 
@@ -85,6 +87,12 @@ class EventHub:
             self._open -= 1
             if not followers:
                 del self._subscriptions[subscription.key], self._positions[subscription.key]
+
+    def close(self) -> None:
+        """Let every follower go: this process is about to stop."""
+        with self._lock:
+            for follower in chain.from_iterable(self._subscriptions.values()):
+                follower.put(CLOSING)
 
     def _wake_reader(self) -> None:
         with self._redis.pipeline() as pipeline:
@@ -149,6 +157,10 @@ class EventStreams:
             self._hub.unsubscribe(subscription)
         return self._client.get(tenant, job_id)
 
+    def close(self) -> None:
+        """End the open streams and waits. Their clients come back, to another process, and go on where they were."""
+        self._hub.close()
+
     def _follow(self, subscription: Subscription, tenant: str, view: JobView, after: str) -> Iterator[str]:
         yield _frame("status", {"state": view.state, "progress": view.model_dump(mode="json")["progress"]})
         seen, kind = after, ""
@@ -164,6 +176,8 @@ class EventStreams:
                     yield _frame("end", {"state": state})
                 return
             for event in self._new_events(subscription):
+                if event is CLOSING:
+                    return
                 if _order(event.id) > _order(seen):
                     seen, kind = event.id, event.kind
                     yield _frame(kind, event.data, seen)
@@ -212,7 +226,7 @@ def _until_end(subscription: Subscription, seconds: float) -> None:
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         try:
-            if subscription.events.get(timeout=left).kind == "end":
+            if subscription.events.get(timeout=left).kind in ("end", CLOSING.kind):
                 return
         except Empty:
             return

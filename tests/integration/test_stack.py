@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 
 import httpx2
 import pytest
 from redis import Redis
+from rq.suspension import suspend
 
 from local.ports import free_port
 from local.processes import read_procfile
@@ -224,3 +226,18 @@ def test_rediss_that_demands_a_good_certificate_refuses_a_bad_one(redis_server: 
             DATA_DIR=str(tmp_path),
         )
     assert "CERTIFICATE_VERIFY_FAILED" in said
+
+
+def test_open_streams_do_not_hold_up_the_end(start_stack: StartStack) -> None:
+    """A stream is ended in order, so that its client comes back at once, to the next process."""
+    stack = start_stack()
+    with Redis.from_url(stack.redis_url) as redis:
+        suspend(redis)
+    job_id = httpx2.post(f"{stack.url}/upload", files={"file": ("a.txt", b"Not yet.")}).json()["task_id"]
+    with httpx2.stream("GET", f"{stack.url}/jobs/{job_id}/events", timeout=60) as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == "event: status"
+        begin = monotonic()
+        stack.stop()
+        assert monotonic() - begin < 10
+        assert "event: end" not in list(lines)
