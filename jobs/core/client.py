@@ -14,7 +14,7 @@ from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
 from jobs.core import keys
-from jobs.core.enqueue import NewJob, enqueue, enqueue_script
+from jobs.core.enqueue import NewJob, enqueue
 from jobs.core.errors import InvalidArguments
 from jobs.core.events import end_event
 from jobs.core.reuse import fingerprint
@@ -45,7 +45,6 @@ class JobClient:
         self._redis = redis
         self._on_canceled = on_canceled
         self._ttl = result_ttl
-        self._enqueue = enqueue_script(redis)
 
     def start(
         self,
@@ -84,7 +83,7 @@ class JobClient:
             fresh=fresh,
             reuse_seconds=job_type.reuse,
         )
-        return enqueue(self._enqueue, job)
+        return enqueue(self._redis, job)
 
     def get(self, tenant: str, job_id: str) -> JobView:
         """Return a job of the tenant.

@@ -9,16 +9,14 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from redis import Redis
-from redis.commands.core import Script
 from rq.job import Job
 from rq.utils import utcformat
 
 from jobs.core import keys
+from jobs.core.worker_parts.scripts import call
 
 RUN = "jobs.core.runner.run"
 COMPRESS_FROM = 256  # bytes; below, zlib makes it longer
@@ -63,12 +61,7 @@ class NewJob:
         return fields | ({"enqueued_at": at} if self.due is None else {})
 
 
-def enqueue_script(redis: Redis) -> Script:
-    """Return the script that `enqueue` runs, for this Redis."""
-    return redis.register_script(_text())
-
-
-def enqueue(script: Script, job: NewJob) -> str:
+def enqueue(redis: Redis, job: NewJob) -> str:
     """Put a job on its queue, or among the scheduled ones, and return the id of the job that does the work.
 
     That is another one's if its fingerprint is the same. A job whose id exists is left as it is.
@@ -77,8 +70,10 @@ def enqueue(script: Script, job: NewJob) -> str:
     seconds = now.timestamp()
     flat = [part for item in job.fields(now).items() for part in item]
     key = Job.key_for(job.id)
-    put = script(
-        keys=[
+    put: bytes = call(
+        redis,
+        "enqueue",
+        [
             key,
             f"rq:queue:{job.queue}",
             "rq:queues",
@@ -87,7 +82,7 @@ def enqueue(script: Script, job: NewJob) -> str:
             keys.fair(job.queue),
             keys.fingerprint(job.tenant, job.fingerprint) if job.fingerprint else key,
         ],
-        args=[
+        [
             job.id,
             job.tenant,
             seconds,
@@ -100,12 +95,7 @@ def enqueue(script: Script, job: NewJob) -> str:
             *flat,
         ],
     )
-    return str(put.decode() if isinstance(put, bytes) else put)
-
-
-@cache
-def _text() -> str:
-    return (Path(__file__).parent / "lua" / "enqueue.lua").read_text(encoding="utf-8")
+    return put.decode()
 
 
 def _data(call: list[Any]) -> bytes:

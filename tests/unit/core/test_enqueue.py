@@ -14,7 +14,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 
 from jobs.core import keys
-from jobs.core.enqueue import RUN, NewJob, enqueue, enqueue_script
+from jobs.core.enqueue import RUN, NewJob, enqueue
 from jobs.core.reuse import fingerprint
 
 JOB = NewJob(
@@ -36,7 +36,7 @@ def fetch(redis: Redis, job_id: str = "j1") -> Job:
 
 def test_stock_rq_reads_the_same_job_as_from_its_own_enqueue(fake_redis: Redis) -> None:
     """Every attribute that RQ keeps is equal, but for the id and the times."""
-    enqueue(enqueue_script(fake_redis), JOB)
+    enqueue(fake_redis, JOB)
     Queue("default", connection=fake_redis, serializer=JSONSerializer).enqueue_call(
         RUN,
         args=["words.repeat", {"word": "好"}],
@@ -57,9 +57,8 @@ def test_stock_rq_reads_the_same_job_as_from_its_own_enqueue(fake_redis: Redis) 
 
 def test_the_job_stands_on_its_queue_and_in_its_tenants_index(fake_redis: Redis) -> None:
     """In the order of their coming, with the queue known to `rq info`."""
-    script = enqueue_script(fake_redis)
     for job_id in ("a", "b"):
-        assert enqueue(script, replace(JOB, id=job_id)) == job_id
+        assert enqueue(fake_redis, replace(JOB, id=job_id)) == job_id
     queue = Queue("default", connection=fake_redis, serializer=JSONSerializer)
     assert queue.job_ids == ["a", "b"]
     assert [queue.name for queue in Queue.all(connection=fake_redis)] == ["default"]
@@ -69,9 +68,8 @@ def test_the_job_stands_on_its_queue_and_in_its_tenants_index(fake_redis: Redis)
 
 def test_an_id_is_put_on_the_queue_once(fake_redis: Redis) -> None:
     """The second enqueue changes nothing, not even the arguments."""
-    script = enqueue_script(fake_redis)
-    assert enqueue(script, JOB) == "j1"
-    assert enqueue(script, replace(JOB, args={"word": "other"})) == "j1"
+    assert enqueue(fake_redis, JOB) == "j1"
+    assert enqueue(fake_redis, replace(JOB, args={"word": "other"})) == "j1"
     assert fake_redis.lrange("rq:queue:default", 0, -1) == [b"j1"]
     assert fetch(fake_redis).args[1] == {"word": "好"}
 
@@ -79,7 +77,7 @@ def test_an_id_is_put_on_the_queue_once(fake_redis: Redis) -> None:
 def test_a_job_for_later_is_scheduled(fake_redis: Redis) -> None:
     """It stands in RQ's registry with its time, and on no queue."""
     due = datetime(2030, 1, 1, tzinfo=UTC)
-    enqueue(enqueue_script(fake_redis), replace(JOB, due=due.timestamp()))
+    enqueue(fake_redis, replace(JOB, due=due.timestamp()))
     registry = ScheduledJobRegistry("default", connection=fake_redis, serializer=JSONSerializer)
     assert registry.get_scheduled_time("j1") == due
     assert fetch(fake_redis).get_status() is JobStatus.SCHEDULED
@@ -89,19 +87,18 @@ def test_a_job_for_later_is_scheduled(fake_redis: Redis) -> None:
 @pytest.mark.parametrize("size", [10, 100_000])
 def test_arguments_of_any_size_come_back(fake_redis: Redis, size: int) -> None:
     """Long ones are compressed as RQ does it, short ones are not: zlib would make them longer."""
-    enqueue(enqueue_script(fake_redis), replace(JOB, args={"word": "好" * size}))
+    enqueue(fake_redis, replace(JOB, args={"word": "好" * size}))
     assert fetch(fake_redis).args[1] == {"word": "好" * size}
     assert (fake_redis.hstrlen("rq:job:j1", "data") or 0) < 1000
 
 
 def test_a_request_of_the_same_fingerprint_joins_while_the_first_lives(fake_redis: Redis) -> None:
     """Queued, running, or completed a short while ago: joined. Failed, stale, another tenant's, or forced: anew."""
-    script = enqueue_script(fake_redis)
     same = replace(JOB, fingerprint="f", reuse_seconds=60)
-    assert enqueue(script, same) == "j1"
-    assert enqueue(script, replace(same, id="j2")) == "j1"
-    assert enqueue(script, replace(same, id="j3", tenant="other")) == "j3"
-    assert enqueue(script, replace(same, id="j4", fresh=True)) == "j4"
+    assert enqueue(fake_redis, same) == "j1"
+    assert enqueue(fake_redis, replace(same, id="j2")) == "j1"
+    assert enqueue(fake_redis, replace(same, id="j3", tenant="other")) == "j3"
+    assert enqueue(fake_redis, replace(same, id="j4", fresh=True)) == "j4"
     now = utcformat(datetime.now(UTC))
     for status, ended, joined in [
         ("started", "", True),
@@ -110,18 +107,17 @@ def test_a_request_of_the_same_fingerprint_joins_while_the_first_lives(fake_redi
         ("failed", now, False),
         ("canceled", now, False),
     ]:
-        newest = enqueue(script, replace(same, id="seed" + status + ended[:4], fresh=True))
+        newest = enqueue(fake_redis, replace(same, id="seed" + status + ended[:4], fresh=True))
         fake_redis.hset(f"rq:job:{newest}", mapping={"status": status, "ended_at": ended})
-        answer = enqueue(script, replace(same, id="next" + status + ended[:4]))
+        answer = enqueue(fake_redis, replace(same, id="next" + status + ended[:4]))
         assert (answer == newest) is joined, (status, ended)
 
 
 def test_fifty_racing_requests_start_one_job(redis: Redis) -> None:
     """On a real Redis, from fifty threads."""
-    script = enqueue_script(redis)
     same = replace(JOB, fingerprint="f", reuse_seconds=60)
     with ThreadPoolExecutor(50) as pool:
-        ids = set(pool.map(lambda n: enqueue(script, replace(same, id=f"j{n}")), range(50)))
+        ids = set(pool.map(lambda n: enqueue(redis, replace(same, id=f"j{n}")), range(50)))
     assert len(ids) == 1
     assert redis.llen("rq:queue:default") == 1
 
