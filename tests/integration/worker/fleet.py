@@ -22,9 +22,11 @@ class WorkerProcess:
 
     def __init__(self, url: str, queues: list[str], log: Any, **options: Any) -> None:
         settings = {"url": url, "queues": queues, "kind": "ours", **options}
+        environment = {**os.environ, "REDIS_URL": url, "DATA_DIR": str(Path(log.name).parent)}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.integration.worker.process", json.dumps(settings)],
             cwd=ROOT,
+            env=environment,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

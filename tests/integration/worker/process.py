@@ -1,5 +1,6 @@
 """A worker process for tests: `python -m tests.integration.worker.process JSON`."""
 
+import importlib
 import json
 import logging
 import sys
@@ -17,7 +18,6 @@ class PlainWorker(OffstageWorker):
     """Our worker for plain RQ jobs, callbacks and all."""
 
     job_class = AnyJob
-    kill_after = 1.0
 
 
 def build(options: dict[str, Any], connection: "Redis") -> Worker:
@@ -32,8 +32,10 @@ def build(options: dict[str, Any], connection: "Redis") -> Worker:
         )
         worker.kill_after = 0.0
         return worker
-    ours = PlainWorker(options["queues"], connection=connection, name=options.get("name"))
+    worker_class = OffstageWorker if options.get("types") else PlainWorker
+    ours = worker_class(options["queues"], connection=connection, name=options.get("name"))
     ours.threads = options.get("threads", 4 if options["kind"] == "threads" else 1)
+    ours.kill_after = 1.0
     for name, value in options.get("set", {}).items():
         setattr(ours, name, value)
     return ours
@@ -43,6 +45,8 @@ def main() -> None:
     """Work."""
     options = json.loads(sys.argv[1])
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
+    if options.get("types"):
+        importlib.import_module("tests.integration.worker.kinds")
     worker = build(options, Redis.from_url(options["url"]))
     worker.work(**{"logging_level": "WARNING", **options.get("work", {})})
 

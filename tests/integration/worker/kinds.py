@@ -1,0 +1,95 @@
+"""Job types for the worker's tests, run by the real runner in real workers."""
+
+import os
+import signal
+import time
+
+from pydantic import BaseModel
+
+from jobs.core.context import JobContext
+from jobs.core.errors import RetryableError
+from jobs.core.spec import Backoff, Failure, job
+
+QUICK = Backoff(base=1.0, cap=1.0)
+
+
+class Nothing(BaseModel):
+    """No arguments."""
+
+
+def _failed(ctx: JobContext, args: Nothing, failure: Failure) -> None:
+    ctx.services.redis.rpush(f"hook:{ctx.job_id}", failure.code)
+
+
+@job("probe.noop")
+def noop(ctx: JobContext, args: Nothing) -> None:
+    """Do nothing."""
+
+
+@job("probe.broken", retries=1, backoff=QUICK, on_failure=_failed)
+def broken(ctx: JobContext, args: Nothing) -> None:
+    """Fail each time."""
+    raise RetryableError
+
+
+@job("probe.deadly", retries=1, backoff=QUICK, on_failure=_failed)
+def deadly(ctx: JobContext, args: Nothing) -> None:
+    """Kill the process that runs it."""
+    ctx.services.redis.rpush(f"starts:{ctx.job_id}", "1")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job("probe.apart", isolated=True)
+def apart(ctx: JobContext, args: Nothing) -> dict[str, int]:
+    """Say who runs it."""
+    ctx.progress(50)
+    return {"pid": os.getpid(), "parent": os.getppid()}
+
+
+@job("probe.memory", isolated=True, retries=2, backoff=QUICK)
+def memory(ctx: JobContext, args: Nothing) -> int:
+    """Take more memory than it may."""
+    return len(bytearray(2 * 2**30))
+
+
+@job("probe.cpu", isolated=True, retries=2, backoff=QUICK)
+def cpu(ctx: JobContext, args: Nothing) -> None:
+    """Take more CPU time than it may."""
+    while True:
+        pass
+
+
+@job("probe.endless", isolated=True, retries=0, timeout=1)
+def endless(ctx: JobContext, args: Nothing) -> None:
+    """Ignore its timeout."""
+    while True:
+        try:
+            time.sleep(0.1)
+        except Exception:
+            continue
+
+
+@job("probe.deadly_apart", isolated=True, retries=1, backoff=QUICK)
+def deadly_apart(ctx: JobContext, args: Nothing) -> None:
+    """Kill its own process, which is not the horse's."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job("probe.stepwise", retries=0, timeout=60)
+def stepwise(ctx: JobContext, args: Nothing) -> str:
+    """Go through many short steps."""
+    for number in range(40):
+        ctx.step(f"step-{number}", _step, ctx, number)
+    return "through"
+
+
+@job("probe.stepwise_apart", retries=0, timeout=60, isolated=True)
+def stepwise_apart(ctx: JobContext, args: Nothing) -> str:
+    """The same in a process of its own."""
+    return stepwise(ctx, args)
+
+
+def _step(ctx: JobContext, number: int) -> int:
+    ctx.services.redis.rpush(f"steps:{ctx.job_id}", str(number))
+    time.sleep(0.1)
+    return number
