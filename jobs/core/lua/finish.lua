@@ -1,8 +1,8 @@
 -- Record a job that returned, and start the next one, in one step. KEYS: queues, in the order to look at them.
 -- ARGV: job, execution, queue name, end (ISO), end (seconds), result TTL, result (base64, or ''),
 -- start (seconds), worker, prefix, '1' to start the next job, the job's event stream (or ''), its last entry, its TTL,
--- '1' if the job has dependencies, '1' to count now, jobs to count, their seconds, then those of `begin`, then empty
--- fields of the hash. Returns what start.lua returns; {'dependents'} if others wait for the job and nothing was done.
+-- '1' if the job has dependencies, '1' to count now, jobs to count, their seconds, then those of `begin`, then
+-- superfluous fields of the hash. Returns what start.lua returns; {'dependents'} if others wait for the job and nothing was done.
 -- The worker's counts are written when asked for, and whenever no job follows.
 --@include fair.lua
 --@include pop.lua
@@ -26,11 +26,8 @@ end
 
 local function record(id, execution, queue, prefix, worker)
   local key, iso, ttl = prefix .. ':job:' .. id, ARGV[4], tonumber(ARGV[6])
-  if redis.call('HSET', key, 'status', 'finished', 'ended_at', iso, 'last_heartbeat', iso) == 3 then
-    redis.call('DEL', key)  -- it was deleted while it ran: leave no ghost
-    return
-  end
-  if #ARGV >= START + 7 then redis.call('HDEL', key, unpack(ARGV, START + 7)) end
+  if redis.call('HDEL', key, unpack(ARGV, START + 7)) == 0 then return end  -- deleted while it ran: leave no ghost
+  redis.call('HSET', key, 'status', 'finished', 'ended_at', iso)
   local results = prefix .. ':results:' .. id
   local entry = {'type', '1', 'worker_name', worker, 'execution_id', execution, 'execution_started_at', ARGV[8],
     'execution_ended_at', ARGV[5]}

@@ -1,6 +1,7 @@
 """The worker's Lua scripts, and a connection that calls them with as little Python as can be."""
 
 import re
+from collections.abc import Callable
 from functools import cache
 from hashlib import sha1
 from pathlib import Path
@@ -10,10 +11,11 @@ from redis import Redis
 from redis.connection import ConnectionInterface
 from redis.exceptions import NoScriptError
 
+_pack_command: Callable[[tuple[Any, ...]], bytes] | None
 try:
-    from hiredis import pack_command
+    from hiredis import pack_command as _pack_command
 except ImportError:  # redis-py has its own, slower
-    pack_command = None
+    _pack_command = None
 
 _FOLDER = Path(__file__).parent.parent / "lua"
 _INCLUDE = re.compile(r"^--@include (\S+)$", re.MULTILINE)
@@ -41,7 +43,7 @@ def call(redis: "Redis", name: str, keys: list[str], args: list[Any]) -> Any:
 
 
 def _pack(connection: ConnectionInterface, command: tuple[Any, ...]) -> Any:
-    return [pack_command(command)] if pack_command else connection.pack_command(*command)
+    return [_pack_command(command)] if _pack_command else connection.pack_command(*command)
 
 
 class Link:

@@ -37,13 +37,14 @@ _COMPLETED = end_event("completed")["data"]
 
 @dataclass
 class Started:
-    """A job that Redis knows to run here. `began` is in seconds since 1970; `empty` are fields that say nothing."""
+    """A job that Redis knows to run here. `began` is in seconds since 1970; `superfluous` fields go
+    with its end."""
 
     job: OffstageJob
     queue: Queue
     execution: Execution
     began: float
-    empty: list[bytes]
+    superfluous: list[bytes]
 
 
 class Slot:
@@ -178,9 +179,9 @@ class Slot:
             self._uncounted,
             f"{self._uncounted_seconds:.6f}",
             *start_args,
-            *started.empty,
+            *started.superfluous,
         ]
-        reply = self._send_finish(args, retry_flag=len(args) - len(started.empty) - 1)
+        reply = self._send_finish(args, retry_flag=len(args) - len(started.superfluous) - 1)
         if reply == [b"dependents"]:
             self._uncounted, self._uncounted_seconds = (
                 self._uncounted - 1,
@@ -278,7 +279,7 @@ class Slot:
         execution._job = job
         if self.worker._dequeue_strategy is not DequeueStrategy.DEFAULT:
             self.worker.reorder_queues(reference_queue=queue)
-        return Started(job, queue, execution, float(args[3]), [name for name in _OFTEN_EMPTY if pairs.get(name) == b""])
+        return Started(job, queue, execution, float(args[3]), _superfluous(pairs))
 
     def _dump(self, value: Any) -> str:
         if value is None:
@@ -292,6 +293,11 @@ class Slot:
     def _end_of(self, job: OffstageJob, ttl: int) -> tuple[str, str, int]:
         """Return the end event of one of our jobs: stream, entry, TTL."""
         return (keys.events(job.meta["tenant"], job.id), _COMPLETED, ttl) if job.is_ours else ("", "", 0)
+
+
+def _superfluous(fields: dict[bytes, bytes]) -> list[bytes]:
+    """Return the fields that say nothing once the job has ended."""
+    return [b"last_heartbeat", *(name for name in _OFTEN_EMPTY if fields.get(name) == b"")]
 
 
 def _iso(moment: float) -> str:
