@@ -178,7 +178,7 @@ def _mark_unembedded(ctx: JobContext, args: EmbedArgs, _failure: Failure) -> Non
     ctx.services.documents.set_vector_status(ctx.tenant, args.document_id, FAILED)
 
 
-@job(EMBED, queue="low", timeout=3600, retries=5, describe=("document_id",), on_failure=_mark_unembedded)
+@job(EMBED, queue="low", timeout=3600, retries=5, public=True, describe=("document_id",), on_failure=_mark_unembedded)
 def embed(ctx: JobContext, args: EmbedArgs) -> EmbedResult:
     """Give a document's passages their vectors, which are used as they come."""
     search = ctx.services.search

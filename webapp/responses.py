@@ -39,7 +39,8 @@ def job_json(view: JobView) -> dict[str, Any]:
 def job_links(job_id: str) -> dict[str, str]:
     """Return where a job can be looked at and acted on."""
     base = f"/jobs/{job_id}"
-    return {"self": base, "events": f"{base}/events", "cancel": f"{base}/cancel", "requeue": f"{base}/requeue"}
+    acts = ("events", "cancel", "pause", "resume", "requeue")
+    return {"self": base, **{act: f"{base}/{act}" for act in acts}}
 
 
 def encode_cursor(position: str | float) -> str:

@@ -1,8 +1,10 @@
 """Start jobs, look at them, stop them."""
 
 import time
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 from pydantic import BaseModel, ValidationError
@@ -12,6 +14,7 @@ from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job
 from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
+from rq.utils import utcformat
 
 from jobs.core import keys
 from jobs.core.enqueue import NewJob, enqueue
@@ -20,8 +23,10 @@ from jobs.core.events import end_event
 from jobs.core.reuse import fingerprint
 from jobs.core.spec import get_job_type
 from jobs.core.view import JobView, read_job, read_jobs
+from jobs.core.worker_parts.scripts import call
 
-MAX_LISTED = 100
+MAX_ROUNDS = 20  # looks for jobs that fit a filter, before a page is given as it is
+PREFIX = "rq"
 
 
 class WrongState(Exception):
@@ -32,6 +37,35 @@ class WrongState(Exception):
     def __init__(self, view: JobView) -> None:
         super().__init__(f"The job is {view.state}.")
         self.view = view
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs to list. Times are of their creation; what is None does not matter."""
+
+    type: str | None = None
+    state: str | None = None
+    queue: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def fits(self, view: JobView) -> bool:
+        """Say whether a job is among them."""
+        return (
+            self.type in (None, view.type)
+            and self.state in (None, view.state)
+            and self.queue in (None, view.queue)
+            and (self.since is None or view.created_at >= self.since)
+            and (self.until is None or view.created_at < self.until)
+        )
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some jobs of a list. `last` is the place to go on from; None at the end of the list."""
+
+    jobs: list[JobView]
+    last: float | None
 
 
 class JobClient:
@@ -53,14 +87,17 @@ class JobClient:
         *,
         tenant: str,
         queue: str | None = None,
-        delay: float = 0,
+        timeout: int | None = None,
+        retries: int | None = None,
+        due: float | None = None,
         job_id: str | None = None,
         fresh: bool = False,
     ) -> str:
         """Put a job on its queue and return its id, or that of the job that does the same already.
 
-        `delay` is in seconds. With a `job_id` of the caller's, a job that exists already is left as it is. `fresh`
-        starts a job of a reusing type anew.
+        `queue`, `timeout` and `retries` take the place of the type's own; `due` is when it may start, in seconds since
+        1970. With a `job_id` of the caller's, a job that exists already is left as it is. `fresh` starts a job of a
+        reusing type anew.
 
         Raises:
             UnknownJobType: no module declares `name`.
@@ -75,10 +112,10 @@ class JobClient:
             args=checked.model_dump(mode="json"),
             queue=queue or job_type.queue,
             description=job_type.description(checked),
-            timeout=job_type.timeout,
-            retries=job_type.retries,
+            timeout=timeout or job_type.timeout,
+            retries=job_type.retries if retries is None else retries,
             ttl=self._ttl,
-            due=time.time() + delay if delay > 0 else None,
+            due=due if due and due > time.time() else None,
             fingerprint=fingerprint(name, checked) if job_type.reuse else None,
             fresh=fresh,
             reuse_seconds=job_type.reuse,
@@ -93,32 +130,76 @@ class JobClient:
         """
         return read_job(self._redis, tenant, job_id)
 
-    def list(self, tenant: str, *, before: float | None = None, limit: int = 20) -> "list[tuple[float, JobView]]":
-        """Return a tenant's jobs with their creation times, newest first.
+    def list(
+        self, tenant: str, *, before: float | None = None, limit: int = 20, only: "JobFilter | None" = None
+    ) -> "Page":
+        """Return a tenant's jobs, newest first, from the creation time `before` on (seconds since 1970).
 
-        `before` is the creation time to go on from, in seconds since 1970. Ended jobs that Redis has dropped are
-        dropped from the tenant's index as they are met.
+        Ended jobs that Redis has dropped are dropped from the tenant's index as they are met. A filter that fits few
+        jobs may give a page with less than `limit`, or none, and still a place to go on from.
         """
-        found: list[tuple[float, JobView]] = []
-        upper: float | str = "+inf" if before is None else f"({before!r}"
-        wanted = min(limit, MAX_LISTED)
-        while len(found) < wanted:
-            page = cast(
-                "list[tuple[bytes, float]]",
-                self._redis.zrange(
-                    keys.jobs(tenant), upper, "-inf", byscore=True, desc=True, offset=0, num=wanted, withscores=True
-                ),
+        found: list[JobView] = []
+        at = before
+        for _ in range(MAX_ROUNDS):
+            upper = "+inf" if at is None else f"({at!r}"
+            ids: Any = self._redis.zrange(
+                keys.jobs(tenant), upper, "-inf", byscore=True, desc=True, offset=0, num=limit, withscores=True
             )
-            views = read_jobs(self._redis, tenant, [job_id.decode() for job_id, _ in page])
-            for (job_id, created), view in zip(page, views, strict=True):
-                if view:
-                    found.append((created, view))
-                else:
-                    self._redis.zrem(keys.jobs(tenant), job_id)
-                upper = f"({created!r}"
-            if len(page) < wanted:
-                break
-        return found[:wanted]
+            for (_, at), view in zip(ids, self._read(tenant, ids), strict=True):
+                if view and (only is None or only.fits(view)):
+                    found.append(view)
+                    if len(found) == limit:
+                        return Page(found, at)
+            if len(ids) < limit:
+                return Page(found, None)
+        return Page(found, at)
+
+    def _read(self, tenant: str, ids: Any) -> Sequence[JobView | None]:
+        views = read_jobs(self._redis, tenant, [job_id.decode() for job_id, _ in ids])
+        if gone := [job_id for (job_id, _), view in zip(ids, views, strict=True) if view is None]:
+            self._redis.zrem(keys.jobs(tenant), *gone)
+        return views
+
+    def pause(self, tenant: str, job_id: str) -> JobView:
+        """Pause a job. One that waits does not start; one that runs leaves at its next checkpoint and frees its worker.
+
+        Raises:
+            JobNotFound: the tenant has none of that id.
+            WrongState: it has ended, or waits for other jobs.
+        """
+        view = self.get(tenant, job_id)
+        if not call(self._redis, "pause", [], [PREFIX, job_id, keys.state(tenant, job_id)]):
+            raise WrongState(view)
+        return self.get(tenant, job_id)
+
+    def resume(self, tenant: str, job_id: str) -> JobView:
+        """Let a paused job go on, after its last finished step. One that is under way already stays so.
+
+        Raises:
+            JobNotFound: the tenant has none of that id.
+            WrongState: it is neither paused nor under way.
+        """
+        view = self.get(tenant, job_id)
+        args = [PREFIX, job_id, keys.state(tenant, job_id), tenant, utcformat(datetime.now(UTC))]
+        if not call(self._redis, "resume", [], args) and view.state not in ("queued", "running"):
+            raise WrongState(view)
+        return self.get(tenant, job_id)
+
+    def delete(self, tenant: str, job_id: str) -> None:
+        """Forget an ended job, with its result, attempts and events.
+
+        Raises:
+            JobNotFound: the tenant has none of that id.
+            WrongState: it has not ended.
+        """
+        view = self.get(tenant, job_id)
+        if not view.ended:
+            raise WrongState(view)
+        Job.fetch(job_id, connection=self._redis, serializer=JSONSerializer).delete()
+        with self._redis.pipeline() as pipeline:
+            pipeline.delete(*keys.of_job(tenant, job_id))
+            pipeline.zrem(keys.jobs(tenant), job_id)
+            pipeline.execute()
 
     def cancel(self, tenant: str, job_id: str) -> JobView:
         """Cancel a job. One that waits never starts; one that runs is stopped; a canceled one stays as it is.

@@ -8,7 +8,7 @@ from uuid import NAMESPACE_OID, uuid5
 from pydantic import BaseModel, TypeAdapter
 
 from jobs.core import keys
-from jobs.core.errors import JobCanceled
+from jobs.core.errors import Interrupted, JobCanceled
 from jobs.core.events import add_event
 from jobs.core.shutdown import stop_if_asked
 
@@ -22,8 +22,8 @@ T = TypeVar("T")
 class JobContext:
     """Passed to every job as its first argument.
 
-    `attempt` counts from 1. `step`, `progress` and `checkpoint` are the places where a job can be canceled, or put
-    back because its worker is asked to stop.
+    `attempt` counts from 1. `step`, `progress` and `checkpoint` are the places where a job can be canceled or
+    paused, or put back because its worker is asked to stop.
     """
 
     def __init__(self, *, job_id: str, tenant: str, attempt: int, services: "Services", client: "JobClient") -> None:
@@ -52,15 +52,18 @@ class JobContext:
         return result
 
     def checkpoint(self) -> None:
-        """Stop here if the job was canceled or its worker is asked to stop.
+        """Stop here if the job is to be canceled or paused, or its worker is asked to stop.
 
         Raises:
             JobCanceled: a client canceled the job.
-            Interrupted: the worker stops; the job goes on elsewhere, after its last finished step.
+            Interrupted: a client paused the job, or the worker stops; it goes on later, after its last finished step.
         """
         stop_if_asked()
-        if self._redis.hexists(keys.state(self.tenant, self.job_id), "cancel"):
+        cancel, pause = self._redis.hmget(keys.state(self.tenant, self.job_id), "cancel", "pause")
+        if cancel:
             raise JobCanceled
+        if pause:
+            raise Interrupted
 
     def progress(self, percent: float, message: str = "") -> None:
         """Say how far the job is, from 0 to 100. Shown by `GET /jobs/{id}` and sent to watchers."""

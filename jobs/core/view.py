@@ -21,6 +21,7 @@ CLIENT_STATES = {
     JobStatus.QUEUED: "queued",
     JobStatus.DEFERRED: "waiting",
     JobStatus.RATE_LIMITED: "waiting",
+    JobStatus.READY_TO_ENQUEUE: "waiting",
     JobStatus.SCHEDULED: "scheduled",
     JobStatus.STARTED: "running",
     JobStatus.FINISHED: "completed",
@@ -112,7 +113,7 @@ def read_jobs(redis: Redis, tenant: str, job_ids: list[str]) -> list[JobView | N
     with redis.pipeline(transaction=False) as pipeline:
         for job_id in job_ids:
             pipeline.hgetall(Job.key_for(job_id))
-            pipeline.hget(keys.state(tenant, job_id), "progress")
+            pipeline.hmget(keys.state(tenant, job_id), "progress", "paused")
             pipeline.lrange(keys.attempts(tenant, job_id), 0, -1)
             pipeline.xrevrange(f"rq:results:{job_id}", count=1)
         raw = pipeline.execute()
@@ -121,13 +122,12 @@ def read_jobs(redis: Redis, tenant: str, job_ids: list[str]) -> list[JobView | N
     return views
 
 
-def _read(
-    redis: Redis, tenant: str, job_id: str, raw: Any, progress: Any, attempts: Any, results: Any
-) -> JobView | None:
+def _read(redis: Redis, tenant: str, job_id: str, raw: Any, state: Any, attempts: Any, results: Any) -> JobView | None:
     job = _restore(redis, job_id, raw)
     if job is None or job.meta.get("tenant") != tenant:
         return None
-    view = _view(job, progress, [Attempt.model_validate_json(attempt) for attempt in attempts])
+    progress, paused = state
+    view = _view(job, progress, bool(paused), [Attempt.model_validate_json(attempt) for attempt in attempts])
     _add_outcome(view, results)
     return view
 
@@ -142,13 +142,17 @@ def _restore(redis: Redis, job_id: str, raw: dict[bytes, bytes]) -> Job | None:
     return job
 
 
-def _view(job: Job, progress: bytes | None, attempts: list[Attempt]) -> JobView:
+def _view(job: Job, progress: bytes | None, paused: bool, attempts: list[Attempt]) -> JobView:
     retries = job.number_of_retries or 0
     state = CLIENT_STATES[job.get_status(refresh=False)]
+    if state == "scheduled" and retries:
+        state = "retrying"
+    elif state == "waiting" and paused:
+        state = "paused"
     return JobView(
         id=job.id,
         type=job.meta.get("type", ""),
-        state="retrying" if state == "scheduled" and retries else state,
+        state=state,
         queue=job.origin,
         progress=Progress.model_validate_json(progress) if progress else None,
         attempt=len(attempts) if state == "failed" and attempts else len(attempts) + 1,

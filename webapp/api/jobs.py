@@ -1,19 +1,28 @@
 """Any job: look at it, follow it, stop it, start it again."""
 
-from typing import Any, Literal
+import time
+from typing import Any, Literal, Self
 
 from flask import Response, abort, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from jobs.core.client import JobFilter
+from jobs.core.errors import UnknownJobType
 from jobs.core.events import FROM_START, is_event_id, read_events
+from jobs.core.spec import JobType, QueueName, discover, get_job_type
 from jobs.core.view import JobView
 from webapp.extension import offstage
-from webapp.responses import MAX_PAGE, decode_cursor, encode_cursor, job_json, job_response
+from webapp.responses import MAX_PAGE, accepted, decode_cursor, encode_cursor, job_json, job_response
 
 bp = APIBlueprint("jobs", __name__, abp_tags=[Tag(name="jobs", description="Any job")])
 
 MAX_WAIT_SECONDS = 30
+MAX_TIMEOUT = 24 * 3600
+MAX_RETRIES = 20
+MAX_DELAY = 366 * 24 * 3600
+
+JobState = Literal["queued", "scheduled", "waiting", "running", "retrying", "paused", "completed", "failed", "canceled"]
 
 TaskStatus = Literal["pending", "running", "completed", "failed", "retry"]
 # The seed's words for `GET /task/{id}`. It knows no canceled task: to its clients that is a failed one.
@@ -49,6 +58,51 @@ class ListQuery(BaseModel):
     cursor: str | None = Field(default=None, max_length=200)
 
 
+class JobsQuery(ListQuery):
+    """Which jobs to list. `since` and `until` are times of creation with a zone, as in 2026-01-31T12:00:00Z."""
+
+    type: str | None = None
+    state: JobState | None = None
+    queue: QueueName | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+
+
+class TypePath(BaseModel):
+    """A job type's name."""
+
+    job_type: str
+
+
+class StartBody(BaseModel):
+    """`args` as the type's schema says. The rest takes the place of the type's own: `timeout` in seconds, `delay` in
+    seconds or `run_at` for later, `fresh` to start anew what an equal request has started or done."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    args: dict[str, Any] = Field(default_factory=dict)
+    priority: QueueName | None = None
+    timeout: int | None = Field(default=None, ge=1, le=MAX_TIMEOUT)
+    retries: int | None = Field(default=None, ge=0, le=MAX_RETRIES)
+    delay: float | None = Field(default=None, ge=0, le=MAX_DELAY, allow_inf_nan=False)
+    run_at: AwareDatetime | None = None
+    fresh: bool = False
+
+    @model_validator(mode="after")
+    def _one_time(self) -> Self:
+        if self.delay is not None and self.run_at is not None:
+            raise ValueError("give `delay` or `run_at`, not both")
+        if self.run_at and self.run_at.timestamp() > time.time() + MAX_DELAY:
+            raise ValueError(f"`run_at` may be {MAX_DELAY} seconds ahead at most")
+        return self
+
+    def due(self) -> float | None:
+        """Return when the job may start, in seconds since 1970; None for now."""
+        if self.run_at:
+            return self.run_at.timestamp()
+        return time.time() + self.delay if self.delay else None
+
+
 class EventsQuery(BaseModel):
     """`after`: the id of the last event received; the header `Last-Event-ID` says the same and goes before it."""
 
@@ -56,13 +110,38 @@ class EventsQuery(BaseModel):
 
 
 @bp.get("/jobs")
-def list_jobs(query: ListQuery) -> Response:
-    """List the caller's jobs, newest first."""
-    limit = min(query.limit, MAX_PAGE)
+def list_jobs(query: JobsQuery) -> Response:
+    """List the caller's jobs, newest first; by type, state, queue or time of creation if asked."""
+    only = JobFilter(query.type, query.state, query.queue, query.since, query.until)
     before = decode_cursor(query.cursor, float)
-    page = offstage().client.list(g.tenant, before=before, limit=limit)
-    cursor = encode_cursor(repr(page[-1][0])) if len(page) == limit else None
-    return jsonify(jobs=[job_json(view) for _, view in page], next_cursor=cursor)
+    page = offstage().client.list(g.tenant, before=before, limit=min(query.limit, MAX_PAGE), only=only)
+    cursor = encode_cursor(repr(page.last)) if page.last else None
+    return jsonify(jobs=[job_json(view) for view in page.jobs], next_cursor=cursor)
+
+
+@bp.post("/jobs/<string:job_type>")
+def start_job(path: TypePath, body: StartBody) -> Response:
+    """Start a job of a public type."""
+    if not get_job_type(path.job_type).public:
+        raise UnknownJobType(f"No job type that clients may start is called {path.job_type!r}.")
+    job_id = offstage().client.start(
+        path.job_type,
+        body.args,
+        tenant=g.tenant,
+        queue=body.priority,
+        timeout=body.timeout,
+        retries=body.retries,
+        due=body.due(),
+        fresh=body.fresh,
+    )
+    return accepted(job_id, type=path.job_type)
+
+
+@bp.get("/job-types")
+def list_job_types() -> Response:
+    """List the job types that clients may start, with the schemas of their arguments."""
+    types = [kind for kind in discover().values() if kind.public]
+    return jsonify(job_types=[_type_json(kind) for kind in types])
 
 
 @bp.get("/jobs/<string:job_id>", responses={200: JobView})
@@ -92,6 +171,25 @@ def cancel_job(path: JobPath) -> Response:
     return job_response(offstage().client.cancel(g.tenant, path.job_id))
 
 
+@bp.post("/jobs/<string:job_id>/pause")
+def pause_job(path: JobPath) -> Response:
+    """Pause a job: it frees its worker at the next checkpoint, and goes on from there when it is resumed."""
+    return job_response(offstage().client.pause(g.tenant, path.job_id))
+
+
+@bp.post("/jobs/<string:job_id>/resume")
+def resume_job(path: JobPath) -> Response:
+    """Let a paused job go on."""
+    return job_response(offstage().client.resume(g.tenant, path.job_id))
+
+
+@bp.delete("/jobs/<string:job_id>")
+def delete_job(path: JobPath) -> Response:
+    """Forget an ended job, with its result, attempts and events."""
+    offstage().client.delete(g.tenant, path.job_id)
+    return Response(status=204)
+
+
 @bp.post("/jobs/<string:job_id>/requeue")
 def requeue_job(path: JobPath) -> Response:
     """Start a failed job again, with all its attempts."""
@@ -117,4 +215,15 @@ def task_json(view: JobView) -> dict[str, Any]:
         "completed_at": data["ended_at"] if view.ended else None,
         "retry_count": max(0, view.attempt - 1),
         "error": f"{view.error.code}: {view.error.message}" if view.error else None,
+    }
+
+
+def _type_json(kind: JobType) -> dict[str, Any]:
+    return {
+        "name": kind.name,
+        "summary": kind.summary,
+        "queue": kind.queue,
+        "timeout": kind.timeout,
+        "retries": kind.retries,
+        "args": kind.args_model.model_json_schema(),
     }

@@ -1,5 +1,6 @@
 """The engine: a job type is declared, started, run, retried, and looked at."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,10 +8,11 @@ import pytest
 from pydantic import BaseModel
 from redis import Redis
 from rq.job import Job
+from rq.registry import DeferredJobRegistry
 from rq.serializers import JSONSerializer
 
 from jobs.core import keys, spec
-from jobs.core.client import JobClient, WrongState
+from jobs.core.client import JobClient, JobFilter, WrongState
 from jobs.core.context import JobContext
 from jobs.core.errors import InvalidArguments, NonRetryableError, RetryableError, UnknownJobType
 from jobs.core.events import add_event, end_event, is_event_id, read_events
@@ -93,7 +95,7 @@ def test_unknown_types_and_wrong_arguments_start_nothing(services: Services, cli
     with pytest.raises(InvalidArguments, match="times") as caught:
         client.start("words.repeat", {"word": "x", "times": "hunter2"}, tenant=TENANT)
     assert "hunter2" not in str(caught.value)
-    assert client.list(TENANT) == []
+    assert client.list(TENANT).jobs == []
 
 
 def test_another_tenants_job_is_not_found(services: Services, client: JobClient) -> None:
@@ -107,7 +109,7 @@ def test_another_tenants_job_is_not_found(services: Services, client: JobClient)
     for act in (client.get, client.cancel, client.requeue):
         with pytest.raises(JobNotFound):
             act("other", job_id)
-    assert client.list("other") == []
+    assert client.list("other").jobs == []
 
 
 def test_a_retryable_error_is_tried_again_after_a_wait_and_every_attempt_is_kept(
@@ -294,7 +296,7 @@ def test_a_child_job_is_started_once_over_all_attempts(services: Services, clien
     run_jobs(services)
     child_id = client.get(TENANT, job_id).result
     assert client.get(TENANT, child_id).result == TENANT
-    assert len(client.list(TENANT)) == 2
+    assert len(client.list(TENANT).jobs) == 2
 
 
 def test_jobs_are_listed_newest_first_in_pages(services: Services, client: JobClient) -> None:
@@ -306,10 +308,10 @@ def test_jobs_are_listed_newest_first_in_pages(services: Services, client: JobCl
 
     ids = [client.start("words.repeat", {"word": str(n)}, tenant=TENANT) for n in range(5)]
     first = client.list(TENANT, limit=2)
-    second = client.list(TENANT, before=first[-1][0], limit=2)
-    assert [view.id for _, view in first + second] == ids[:0:-1]
+    second = client.list(TENANT, before=first.last, limit=2)
+    assert [view.id for view in first.jobs + second.jobs] == ids[:0:-1]
     services.redis.delete(Job.key_for(ids[0]))
-    assert [view.id for _, view in client.list(TENANT, limit=10)] == ids[:0:-1]
+    assert [view.id for view in client.list(TENANT, limit=10).jobs] == ids[:0:-1]
     assert services.redis.zcard(keys.jobs(TENANT)) == 4
 
 
@@ -345,3 +347,103 @@ def test_end_events_say_the_state_and_the_error(services: Services) -> None:
     services.redis.xadd(keys.events(TENANT, "j"), fields)
     last = read_events(services.redis, TENANT, "j")[-1]
     assert (last.kind, last.data) == ("end", {"state": "failed", "error": {"code": "timeout", "message": "Too long."}})
+
+
+def test_a_waiting_job_is_paused_and_resumed(services: Services, client: JobClient) -> None:
+    """Parked, it does not start; RQ's tools see it as deferred; both words may be said twice."""
+
+    @spec.job("words.repeat")
+    def repeat(ctx: JobContext, args: WordArgs) -> str:
+        return args.word
+
+    for due in (None, time.time() + 3600):
+        job_id = client.start("words.repeat", {"word": "x"}, tenant=TENANT, due=due)
+        assert client.pause(TENANT, job_id).state == "paused"
+        assert client.pause(TENANT, job_id).state == "paused"
+        run_jobs(services)
+        make_due(services)
+        assert client.get(TENANT, job_id).state == "paused"
+        assert job_id in DeferredJobRegistry("default", connection=services.redis).get_job_ids(cleanup=False)
+        assert client.resume(TENANT, job_id).state == "queued"
+        assert client.resume(TENANT, job_id).state == "queued"
+        run_jobs(services)
+        assert client.get(TENANT, job_id).state == "completed"
+        for act in (client.pause, client.resume, client.cancel):
+            with pytest.raises(WrongState):
+                act(TENANT, job_id)
+
+
+def test_a_paused_job_is_canceled(services: Services, client: JobClient) -> None:
+    """It is not paused any more, and never starts."""
+
+    @spec.job("words.repeat")
+    def repeat(ctx: JobContext, args: WordArgs) -> str:
+        raise AssertionError("must not start")
+
+    job_id = client.start("words.repeat", {"word": "x"}, tenant=TENANT)
+    client.pause(TENANT, job_id)
+    assert client.cancel(TENANT, job_id).state == "canceled"
+    with pytest.raises(WrongState):
+        client.resume(TENANT, job_id)
+    run_jobs(services)
+    assert client.get(TENANT, job_id).state == "canceled"
+
+
+def test_an_ended_job_is_forgotten_with_everything_of_its_own(services: Services, client: JobClient) -> None:
+    """Only an ended one; afterwards nothing of it is left in Redis."""
+
+    @spec.job("words.talk")
+    def talk(ctx: JobContext, args: WordArgs) -> str:
+        ctx.progress(50)
+        return ctx.step("say", str.upper, args.word)
+
+    job_id = client.start("words.talk", {"word": "x"}, tenant=TENANT)
+    with pytest.raises(WrongState):
+        client.delete(TENANT, job_id)
+    run_jobs(services)
+    client.delete(TENANT, job_id)
+    assert [key for key in services.redis.scan_iter() if job_id.encode() in key] == []
+    assert client.list(TENANT).jobs == []
+    with pytest.raises(JobNotFound):
+        client.delete(TENANT, job_id)
+
+
+def test_lists_are_filtered(services: Services, client: JobClient) -> None:
+    """By type, state, queue and time; a page goes on after the last job that was looked at."""
+
+    @spec.job("words.repeat")
+    def repeat(ctx: JobContext, args: WordArgs) -> str:
+        return args.word
+
+    done = client.start("words.repeat", {"word": "x"}, tenant=TENANT)
+    run_jobs(services)
+    waiting = [client.start("words.repeat", {"word": "x"}, tenant=TENANT, queue="low") for _ in range(3)]
+
+    def ids(**only: Any) -> list[str]:
+        return [view.id for view in client.list(TENANT, only=JobFilter(**only)).jobs]
+
+    assert ids(state="completed") == [done]
+    assert ids(queue="low") == waiting[::-1]
+    assert ids(type="other") == []
+    assert ids(until=client.get(TENANT, waiting[0]).created_at) == [done]
+    assert ids(since=client.get(TENANT, waiting[2]).created_at) == [waiting[2]]
+    page = client.list(TENANT, limit=2, only=JobFilter(queue="low"))
+    rest = client.list(TENANT, before=page.last, limit=2, only=JobFilter(queue="low"))
+    assert [view.id for view in page.jobs + rest.jobs] == waiting[::-1]
+
+
+def test_a_request_may_override_what_the_type_says(services: Services, client: JobClient) -> None:
+    """Queue, timeout, retries and time."""
+
+    @spec.job("words.repeat", queue="default", timeout=60, retries=3)
+    def repeat(ctx: JobContext, args: WordArgs) -> str:
+        return args.word
+
+    due = time.time() + 60
+    options: dict[str, Any] = {"queue": "high", "timeout": 5, "retries": 1, "due": due}
+    job_id = client.start("words.repeat", {"word": "x"}, tenant=TENANT, **options)
+    view = client.get(TENANT, job_id)
+    assert (view.state, view.queue, view.retries_left) == ("scheduled", "high", 1)
+    assert view.next_attempt_at
+    assert abs(view.next_attempt_at.timestamp() - due) < 0.01
+    assert Job.fetch(job_id, connection=services.redis, serializer=JSONSerializer).timeout == 5

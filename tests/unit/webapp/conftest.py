@@ -29,7 +29,7 @@ class EchoArgs(BaseModel):
 def echo_job() -> Iterator[None]:
     """Declare `test.echo` for one test."""
 
-    @spec.job("test.echo")
+    @spec.job("test.echo", public=True)
     def echo(ctx: JobContext, args: EchoArgs) -> str:
         if args.fail:
             raise NonRetryableError("Asked to fail.")

@@ -104,7 +104,8 @@ def test_another_tenants_job_answers_as_a_missing_one(keyed: FlaskClient, local_
     job_id = job_client(local_services).start("test.echo", {"text": "x"}, tenant="other")
     mine = {"Authorization": f"Bearer {ACME}", "X-Request-ID": "r"}
     theirs = {"Authorization": f"Bearer {OTHER}"}
-    routes = [("GET", ""), ("GET", "/events"), ("POST", "/cancel"), ("POST", "/requeue")]
+    routes = [("GET", ""), ("DELETE", ""), ("GET", "/events")]
+    routes += [("POST", f"/{act}") for act in ("cancel", "pause", "resume", "requeue")]
     for method, rest in routes:
         foreign = keyed.open(f"/jobs/{job_id}{rest}", method=method, headers=mine)
         missing = keyed.open(f"/jobs/{'0' * 32}{rest}", method=method, headers=mine)
@@ -138,3 +139,73 @@ def test_a_wait_is_a_number_of_seconds(local: FlaskClient, job_id: str, wait: st
 def test_odd_ids_are_not_found(local: FlaskClient, job_id: str) -> None:
     """Never a 500."""
     assert local.get(f"/jobs/{job_id}").status_code in (404, 422)
+
+
+def test_a_public_job_is_started_by_its_type(local: FlaskClient, local_services: Services) -> None:
+    """202 as for any work; the list of types has its schema; one that is not public answers as a missing one."""
+    [echo] = [kind for kind in local.get("/job-types").get_json()["job_types"] if kind["name"] == "test.echo"]
+    assert set(echo["args"]["properties"]) == {"text", "fail"}
+    answer = local.post("/jobs/test.echo", json={"args": {"text": "你好"}, "priority": "high"})
+    assert answer.status_code == 202
+    run_jobs(local_services)
+    body = local.get(answer.headers["Location"]).get_json()
+    assert (body["state"], body["result"], body["queue"]) == ("completed", "你好", "high")
+    for name in ("documents.process", "no.such"):
+        refused = local.post(f"/jobs/{name}", json={"args": {"document_id": 1}})
+        assert (refused.status_code, refused.get_json()["code"]) == (404, "unknown_job_type")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"args": {}},
+        {"args": {"text": 5}},
+        {"args": {"text": "x"}, "priority": "urgent"},
+        {"args": {"text": "x"}, "timeout": 0},
+        {"args": {"text": "x"}, "retries": 10**6},
+        {"args": {"text": "x"}, "delay": -1},
+        {"args": {"text": "x"}, "delay": 10**12},
+        {"args": {"text": "x"}, "run_at": "tomorrow"},
+        {"args": {"text": "x"}, "run_at": "2026-01-01T00:00:00"},
+        {"args": {"text": "x"}, "delay": 1, "run_at": "2030-01-01T00:00:00Z"},
+        {"args": {"text": "x"}, "run_at": "9999-01-01T00:00:00Z"},
+        {"args": {"text": "x"}, "tenant": "other"},
+    ],
+)
+def test_a_start_that_does_not_fit_starts_nothing(local: FlaskClient, body: dict[str, object]) -> None:
+    """422, and the list of jobs stays empty."""
+    assert local.post("/jobs/test.echo", json=body).status_code == 422
+    assert local.get("/jobs").get_json()["jobs"] == []
+
+
+def test_a_job_for_later_says_when(local: FlaskClient) -> None:
+    """`delay` in seconds or `run_at` as a time."""
+    for when in ({"delay": 60}, {"run_at": "2027-06-01T12:00:00+08:00"}):
+        answer = local.post("/jobs/test.echo", json={"args": {"text": "x"}, **when})
+        body = local.get(answer.headers["Location"]).get_json()
+        assert body["state"] == "scheduled"
+    assert body["next_attempt_at"] == "2027-06-01T04:00:00Z"
+
+
+def test_pause_resume_and_delete_are_for_some_states_only(
+    local: FlaskClient, local_services: Services, job_id: str
+) -> None:
+    """Each says 409 with the state otherwise, and changes nothing then."""
+    assert local.delete(f"/jobs/{job_id}").status_code == 409
+    assert local.post(f"/jobs/{job_id}/pause").get_json()["state"] == "paused"
+    assert local.post(f"/jobs/{job_id}/resume").get_json()["state"] == "queued"
+    run_jobs(local_services)
+    for act in ("pause", "resume", "requeue", "cancel"):
+        refused = local.post(f"/jobs/{job_id}/{act}")
+        assert (refused.status_code, refused.get_json()["state"]) == (409, "completed")
+    assert local.delete(f"/jobs/{job_id}").status_code == 204
+    assert local.get(f"/jobs/{job_id}").status_code == 404
+
+
+def test_the_list_is_filtered(local: FlaskClient, local_services: Services, failed_id: str, job_id: str) -> None:
+    """By state, type, queue and time; a word that is no state is a 422."""
+    assert [job["id"] for job in local.get("/jobs?state=failed").get_json()["jobs"]] == [failed_id]
+    assert [job["id"] for job in local.get("/jobs?state=queued&type=test.echo").get_json()["jobs"]] == [job_id]
+    assert local.get("/jobs?since=2999-01-01T00:00:00Z").get_json()["jobs"] == []
+    for bad in ("state=nonsense", "queue=urgent", "since=yesterday", "since=2026-01-01T00:00:00"):
+        assert local.get(f"/jobs?{bad}").status_code == 422

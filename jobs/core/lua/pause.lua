@@ -1,0 +1,19 @@
+-- Pause a job: one that waits is parked, one that runs is asked to leave at its next checkpoint.
+-- ARGV: prefix, id, our hash of the job. Returns 1, or 0 if its state does not allow it.
+--@include park.lua
+local prefix, id, state = ARGV[1], ARGV[2], ARGV[3]
+local job = redis.call('HMGET', prefix .. ':job:' .. id, 'status', 'origin')
+local status, queue = job[1], job[2]
+if status == 'queued' and redis.call('LREM', prefix .. ':queue:' .. queue, 1, id) == 1 then
+  park(prefix, queue, id, state)
+  return 1
+end
+if status == 'scheduled' and redis.call('ZREM', prefix .. ':scheduled:' .. queue, id) == 1 then
+  park(prefix, queue, id, state)
+  return 1
+end
+if status == 'started' then
+  redis.call('HSET', state, 'pause', '1')
+  return 1
+end
+return redis.call('HEXISTS', state, 'paused')
