@@ -15,6 +15,7 @@ from webapp.auth import register_auth
 from webapp.dashboard import register_dashboard
 from webapp.errors import invalid, register_errors
 from webapp.extension import Offstage
+from webapp.idempotency import register_idempotency
 from webapp.requests import StrictRequest, register_limits
 from webapp.sse import EventHub, EventStreams
 
@@ -49,6 +50,7 @@ def create_app(config: Config | None = None, services: Services | None = None) -
     app.extensions["offstage"] = Offstage(services, client, EventStreams(services.redis, client, hub))
     register_limits(app, config)
     register_auth(app, config)
+    register_idempotency(app, services.redis)
     register_errors(app)
     register_dashboard(app, config, services.redis)
     for blueprint in BLUEPRINTS:
