@@ -13,7 +13,7 @@ MAX_QUERY_CHARS = 10_000
 MAX_RUN_CHARS = 200
 
 _HAN = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_RUN = re.compile(f"([{_HAN}]+)|([^\\W_{_HAN}]+)")
+_RUN = re.compile(f"((?:(?!\\W)[{_HAN}])+)|([^\\W_{_HAN}]+)")  # the ranges hold signs too: not those
 
 _STOP_WORDS = """
 a about all also am an and any are as at be been being but by can could did do does doing down for from had has have
@@ -76,6 +76,11 @@ def stem(word: str) -> str:
 def is_han(character: str) -> bool:
     """Say whether a character belongs to a script that is written without spaces."""
     return _IS_HAN.match(character) is not None
+
+
+def count_han(text: str) -> int:
+    """Return how many characters of a text belong to such a script."""
+    return len(_IS_HAN.findall(text))
 
 
 def _normal(text: str) -> str:
