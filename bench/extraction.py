@@ -31,6 +31,7 @@ from jobs.providers.parsers import parse
 from jobs.services import Services, build_services
 from jobs.stores.documents import Document
 from jobs.stores.migrate import upgrade
+from local import die_with_parent
 from local.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +61,7 @@ def compare(engine: str, path: Path, folder: Path, redis_url: str) -> list[dict[
     ways: dict[str, Callable[[], int]] = {
         f"bare {engine} loop": lambda: BARE[engine](path),
         f"parse, {engine}": lambda: sum(1 for _ in parse(path, PDF, pdf_engine=engine)),
-        f"documents.process, {engine}": lambda: whole_job(services, path),
+        f"documents.process, {engine}": whole_jobs(services, path),
     }
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     pages = 0
@@ -103,26 +104,33 @@ def bare_pdfium(path: Path) -> int:
 BARE = {"pypdf": bare_pypdf, "pdfium": bare_pdfium}
 
 
-def whole_job(services: Services, path: Path) -> int:
-    """Run the job's function in this process, on a document of its own, and return the number of pages."""
+def whole_jobs(services: Services, path: Path) -> Callable[[], int]:
+    """Return a way to run the job in this process, each time on another document that was received before."""
     client = JobClient(services.redis, result_ttl=60)
-    with path.open("rb") as file:
-        document = documents.receive(services, client, "local", file, path.name)
-    ctx = JobContext(job_id=document.job_id, tenant="local", attempt=1, services=services, client=client)
-    result = documents.process(ctx, documents.ProcessArgs(document_id=document.id))
-    services.documents.delete("local", document.id)
-    return int(result.pages)
+    received = iter([receive(services, client, path, n) for n in range(ROUNDS + 1)])
+
+    def process_next() -> int:
+        document = next(received)
+        ctx = JobContext(job_id=document.job_id, tenant="local", attempt=1, services=services, client=client)
+        return int(documents.process(ctx, documents.ProcessArgs(document_id=document.id)).pages)
+
+    return process_next
+
+
+def receive(services: Services, client: JobClient, path: Path, number: int) -> Document:
+    """Take the file in with a comment behind it, so that its digest is its own."""
+    content = io.BytesIO(path.read_bytes() + b"\n%% %d\n" % number)
+    return documents.receive(services, client, "local", content, path.name)
 
 
 def with_workers(count: int, path: Path, folder: Path, redis_url: str) -> float:
     """Return the seconds that so many worker processes take for ten documents, from the first upload on."""
     services = fresh_services(folder / f"workers-{count}", redis_url)
     client = JobClient(services.redis, result_ttl=60)
-    files = [variant(path, n) for n in range(DOCUMENTS)]
     with workers(count, services.config, redis_url):
         wait_until(lambda: Worker.count(services.redis) == count)
         started = time.perf_counter()
-        uploaded = [documents.receive(services, client, "local", file, path.name) for file in files]
+        uploaded = [receive(services, client, path, n) for n in range(DOCUMENTS)]
         wait_until(lambda: all(is_done(services, document) for document in uploaded))
         return time.perf_counter() - started
 
@@ -132,7 +140,7 @@ def workers(count: int, config: Config, redis_url: str) -> Iterator[None]:
     """Run so many workers of the queue of documents; vectors are not part of what is measured."""
     environment = os.environ | {"REDIS_URL": redis_url, "DATA_DIR": str(config.data_dir)}
     log = (config.data_dir / "workers.log").open("wb")
-    command = [sys.executable, "worker.py", "default"]
+    command = die_with_parent.command(sys.executable, "worker.py", "default")
     with ExitStack() as stack:
         stack.enter_context(log)
         started = [
@@ -177,11 +185,6 @@ def repeated(source: Path, target: Path) -> Path:
         writer.append(PdfReader(source))  # a reader each: nothing is shared between the copies
     writer.write(target)
     return target
-
-
-def variant(path: Path, number: int) -> io.BytesIO:
-    """Return the file with a comment behind it, so that its digest is its own."""
-    return io.BytesIO(path.read_bytes() + b"\n%% %d\n" % number)
 
 
 if __name__ == "__main__":

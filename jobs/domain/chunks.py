@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from jobs.domain.tokens import is_han
+from jobs.domain.tokens import count_han, is_han
 
 # A Chinese character says about as much as three Latin ones.
 HAN_PASSAGE_CHARS = (150, 300)
@@ -50,10 +50,15 @@ def split_page(number: int, text: str) -> list[Passage]:
 
 
 def _says_something(piece: str) -> bool:
-    return sum(3 if is_han(character) else character.isalpha() for character in piece) >= _LEAST_LETTERS
+    weight = 0
+    for character in piece:  # nearly always ended by its first three
+        weight += 3 if is_han(character) else character.isalpha()
+        if weight >= _LEAST_LETTERS:
+            return True
+    return False
 
 
 def _size(text: str) -> tuple[int, int]:
-    letters = [character for character in text[:4000] if character.isalpha()]
-    han = sum(map(is_han, letters))
-    return HAN_PASSAGE_CHARS if letters and han >= _HAN_SHARE * len(letters) else LATIN_PASSAGE_CHARS
+    sample = text[:4000]
+    letters, han = sum(map(str.isalpha, sample)), count_han(sample)
+    return HAN_PASSAGE_CHARS if letters and han >= _HAN_SHARE * letters else LATIN_PASSAGE_CHARS
