@@ -137,3 +137,21 @@ def wait_for_web(client: httpx2.Client) -> None:
         except httpx2.HTTPError:
             continue
     raise AssertionError("the web side did not come back")
+
+
+def test_a_running_job_is_paused_frees_its_worker_and_goes_on(client: httpx2.Client) -> None:
+    """Pause at a checkpoint; the one worker does something else meanwhile; resumed, the whole document is there."""
+    accepted = upload(client, "pause.pdf", long_pdf(30))
+    job_id = accepted["task_id"]
+    for kind, _, _ in events(client, job_id):
+        if kind == "progress":
+            break
+    client.post(f"/jobs/{job_id}/pause").raise_for_status()
+    until = time.monotonic() + 10
+    while (state := client.get(f"/jobs/{job_id}").json()["state"]) != "paused":
+        assert time.monotonic() < until, state
+    assert ended(client, upload(client, "between.txt", b"in between")["task_id"])["state"] == "completed"
+    assert client.get(f"/jobs/{job_id}").json()["state"] == "paused"
+    client.post(f"/jobs/{job_id}/resume").raise_for_status()
+    view = ended(client, job_id)
+    assert (view["state"], view["attempts"], view["result"]["pages"]) == ("completed", [], 120)
