@@ -10,6 +10,7 @@ from jobs.core.client import JobClient
 from jobs.core.schedule import Scheduler
 from jobs.core.spec import discover
 from jobs.core.worker import OffstageWorker
+from jobs.core.worker_parts.outage import until_back
 from jobs.providers.redis_check import check_redis_url, connect
 
 
@@ -35,7 +36,7 @@ def main() -> int:
             signal.signal(number, lambda *_: scheduler.stop())
         scheduler.run()
         return 0
-    worker = OffstageWorker(options.queues, connection=redis, worker_ttl=config.worker_ttl)
+    worker = until_back(lambda: OffstageWorker(options.queues, connection=redis, worker_ttl=config.worker_ttl))
     worker.configure(config, threads=options.threads)
     worker.work(burst=options.burst)
     return 0

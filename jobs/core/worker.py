@@ -14,6 +14,7 @@ from rq.command import handle_command, parse_payload
 from rq.defaults import (
     DEFAULT_LOGGING_DATE_FORMAT,
     DEFAULT_LOGGING_FORMAT,
+    DEFAULT_MAINTENANCE_TASK_INTERVAL,
     DEFAULT_WORKER_TTL,
 )
 from rq.executions import Execution
@@ -50,6 +51,7 @@ class OffstageWorker(Worker):
     kill_after = 5.0  # beyond its timeout, for a job that does not react to it
     shutdown_grace = 0.0  # after SIGTERM, before what still runs is put back; 0: wait for its end
     lower_queue_share = 10  # every so many picks a lower queue comes first; 0: never
+    clean_every = 60  # between two cleanups of the registries
     idle_wait = 5
     isolated_memory_mb = 1024
     isolated_cpu_seconds = 120
@@ -64,6 +66,8 @@ class OffstageWorker(Worker):
             ttl = self.dead_after
         kwargs["worker_ttl"] = int(ttl)
         kwargs.pop("default_worker_ttl", None)
+        if kwargs.get("maintenance_interval") in (None, DEFAULT_MAINTENANCE_TASK_INTERVAL):
+            kwargs["maintenance_interval"] = self.clean_every
         super().__init__(queues, *args, **kwargs)
         self.dead_after = float(ttl)
         self.queues = [self.queue_named(queue.name) for queue in self.queues]

@@ -3,6 +3,8 @@
 `execution.key` is the token: the transaction that deletes it is the one that counts.
 """
 
+import random
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ from rq.callbacks import execute_stopped_callback
 from rq.executions import Execution
 from rq.job import JobStatus, Retry
 from rq.rate_limit import release_slot
+from rq.registry import ReadyJobRegistry
 from rq.repeat import Repeat
 from rq.results import Result
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     from jobs.core.worker import OffstageWorker
 
+_READY_TRIES = 25
 Build = Callable[["Pipeline"], None]
 
 
@@ -79,7 +83,7 @@ def succeed(worker: "OffstageWorker", job: OffstageJob, queue: Queue, execution:
         _leave(worker, job, execution, pipeline)
 
     if commit(worker, job, execution, build):
-        queue.enqueue_ready_jobs_by_queue(ready)
+        enqueue_ready(queue, ready)
         release_slot(job)
 
 
@@ -163,6 +167,26 @@ def end_without_result(
         retry(worker, job, queue, execution, Retry(max=used + 1, interval=[round(wait)]))
 
 
+def enqueue_ready(queue: Queue, ready: dict[str, list[str]]) -> None:
+    """Enqueue jobs whose dependencies are met, by queue.
+
+    RQ passes over a job when another worker touches the same registry at that moment, and leaves it to a cleanup
+    minutes later; here it is tried again at once.
+    """
+    for _ in range(_READY_TRIES):
+        queue.enqueue_ready_jobs_by_queue(ready)
+        left = {name: _still_ready(queue, name, job_ids) for name, job_ids in ready.items()}
+        ready = {name: job_ids for name, job_ids in left.items() if job_ids}
+        if not ready:
+            return
+        time.sleep(random.uniform(0.001, 0.02))  # noqa: S311 - spreads the tries, guards nothing
+
+
+def _still_ready(queue: Queue, name: str, job_ids: list[str]) -> list[str]:
+    waiting = ReadyJobRegistry(name, connection=queue.connection).get_job_ids(cleanup=False)
+    return [job_id for job_id in job_ids if job_id in waiting]
+
+
 def _fail_after_retries(
     worker: "OffstageWorker", job: OffstageJob, queue: Queue, execution: Execution, returned: Retry
 ) -> None:
@@ -195,7 +219,10 @@ def _tell_capability(worker: "OffstageWorker", job: OffstageJob, execution: Exec
 
 
 def _after_failure(worker: "OffstageWorker", job: OffstageJob, queue: Queue) -> None:
-    worker._enqueue_dependents_safely(queue, job)
+    try:
+        enqueue_ready(queue, queue.move_dependents_to_ready(job))
+    except Exception:
+        worker.log.exception("Worker %s: dependents of job %s wait for the next cleanup", worker.name, job.id)
     worker._release_slot_safely(job)
 
 

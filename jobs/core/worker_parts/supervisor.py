@@ -150,7 +150,7 @@ class Supervisor:
         grace = 0.0 if self._worker.threads == 1 else self._worker.kill_after
         now = time.monotonic()
         for note in self.board.notes():
-            if note.state == "running" and 0 < note.deadline + grace <= now:
+            if note.state == "running" and 0 < note.deadline <= now - grace:
                 self._worker.log.warning("Worker %s: kills its horse, hung on %s", self._worker.name, note.execution)
                 self._causes[note.execution] = JobTimeout()
                 self.kill()

@@ -51,6 +51,13 @@ class Report:
     left_over: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
+    def __str__(self) -> str:
+        counts = f"kills {self.kills}, jobs {self.jobs}, finished {self.finished}, lost {len(self.lost)}"
+        repeats = f"repeated {self.repeated} (after their end {self.repeated_after_end}"
+        causes = f"without cause {len(self.repeated_without_cause)}), {self.seconds} s"
+        details = [*self.lost[:5], *self.stuck[:5], *self.repeated_without_cause[:5], *self.left_over]
+        return f"{self.kind:15} {counts}, stuck {len(self.stuck)}, {repeats}, {causes} {' '.join(details)}".strip()
+
     @property
     def clean(self) -> bool:
         """Whether nothing was lost, stuck, repeated without a cause, or left behind."""
@@ -68,8 +75,7 @@ def run(kind: str, kills: int, redis: "Redis", fleet: Fleet, *, threads: int = 1
         fleet.replace_dead(QUEUES, workers, **settings)
         ids += _fill(queues)
         victim = random.choice(fleet.workers)
-        seen = len(redis.keys("ledger:*"))
-        eventually(lambda: _busy(redis, seen), 20)
+        _wait_for_progress(redis)
         time.sleep(random.uniform(0, 0.06))
         KINDS[kind](victim)
         report.kills += 1
@@ -94,8 +100,9 @@ def _fill(queues: dict[str, Queue]) -> list[str]:
     return ids
 
 
-def _busy(redis: "Redis", seen: int) -> bool:
-    return len(redis.keys("ledger:*")) > seen
+def _wait_for_progress(redis: "Redis") -> None:
+    seen = len(redis.keys("ledger:*"))
+    eventually(lambda: len(redis.keys("ledger:*")) > seen, 20, what="a job that starts")
 
 
 def _drain(redis: "Redis", ids: list[str], seconds: float) -> None:
@@ -144,17 +151,15 @@ def main() -> int:
     options = parser.parse_args()
     reports = []
     for kind in KINDS if options.kind == "all" else [options.kind]:
-        with tempfile.TemporaryDirectory() as folder, RedisServer(Path(folder) / "redis") as server:
-            with Redis.from_url(server.url) as redis, Fleet(server.url, Path(folder)) as fleet:
-                reports.append(run(kind, options.kills, redis, fleet, threads=options.threads))
-        report = reports[-1]
-        print(
-            f"{kind:15} kills {report.kills}, jobs {report.jobs}, finished {report.finished}, lost {len(report.lost)},"
-            f" stuck {len(report.stuck)}, repeated {report.repeated} (after their end {report.repeated_after_end},"
-            f" without cause {len(report.repeated_without_cause)}), {report.seconds} s",
-            *report.lost[:5], *report.stuck[:5], *report.repeated_without_cause[:5], *report.left_over,
-            flush=True,
-        )  # fmt: skip
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            RedisServer(Path(folder) / "redis") as server,
+            Redis.from_url(server.url) as redis,
+            Fleet(server.url, Path(folder)) as fleet,
+        ):
+            report = run(kind, options.kills, redis, fleet, threads=options.threads)
+        reports.append(report)
+        print(report, flush=True)  # noqa: T201 - a program for the terminal
     if options.json:
         options.json.write_text(json.dumps([asdict(report) for report in reports], indent=1))
     return 0 if all(report.clean for report in reports) else 1

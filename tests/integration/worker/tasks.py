@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 from redis import Redis
@@ -121,3 +122,17 @@ def on_stopped(job: Job, connection: "Redis") -> None:
 def bad_callback(job: Job, connection: "Redis", result: Any) -> None:
     """A success callback that raises."""
     raise RuntimeError("callback")
+
+
+def quiet(seconds: float) -> str:
+    """Wait without Redis; leave an `x` in the file that the job's meta names."""
+    with Path(current().meta["marker"]).open("a") as file:
+        file.write("x")
+    time.sleep(seconds)
+    return "done"
+
+
+def quiet_failure(seconds: float) -> None:
+    """The same, and raise."""
+    quiet(seconds)
+    raise ValueError("no")

@@ -96,9 +96,7 @@ def test_a_job_that_kills_its_worker_fails_and_says_why(
     assert eventually(lambda: redis.lrange(f"hook:{job_id}", 0, -1)) == [b"worker_died"]
 
 
-def test_in_threads_the_deadly_job_alone_is_blamed(
-    redis: Redis, fleet: Fleet, client: JobClient, start: Start
-) -> None:
+def test_in_threads_the_deadly_job_alone_is_blamed(redis: Redis, fleet: Fleet, client: JobClient, start: Start) -> None:
     """When several ran, each runs again in a process of its own, and the innocent ones use no attempt."""
     innocent = [start("probe.stepwise") for _ in range(2)]
     worker(fleet, kind="threads", threads=4)
