@@ -14,7 +14,13 @@ from jobs.domain.tokens import tokens
 
 MAX_TERMS = 8
 # Scoring takes time for each match: the rarest terms are used, while they match this many passages together.
-MATCH_BUDGET = 6_000
+MATCH_BUDGET = 2_500
+# Counting the passages of a common word takes up to 4 ms, and a common word stays one: it is counted once a process.
+_COMMON = 1_000
+_COMMON_REMEMBERED = 20_000
+
+
+_count_of = text("SELECT doc FROM passage_vocabulary WHERE term = :term")
 
 
 class LexicalIndex(Protocol):
@@ -39,6 +45,9 @@ def lexical_index(dialect: str) -> LexicalIndex:
 
 class SqliteLexicalIndex:
     """FTS5 without a content table, ranked by BM25."""
+
+    def __init__(self) -> None:
+        self._common: dict[str, int] = {}
 
     def add(self, connection: Connection, tenant: str, passages: Sequence[tuple[int, str]]) -> None:
         rows = [{"id": id_, "terms": " ".join(_scoped(tenant, tokens(body)))} for id_, body in passages]
@@ -69,9 +78,16 @@ class SqliteLexicalIndex:
         return list(connection.execute(text(query), values).scalars())
 
     def _frequencies(self, connection: Connection, terms: Sequence[str]) -> dict[str, int]:
-        query = text("SELECT doc FROM passage_vocabulary WHERE term = :term")
-        found = {term: connection.execute(query, {"term": term}).scalar() for term in terms}
+        found = {term: self._common.get(term) or self._count(connection, term) for term in terms}
         return {term: count for term, count in found.items() if count}
+
+    def _count(self, connection: Connection, term: str) -> int:
+        count: int = connection.execute(_count_of, {"term": term}).scalar() or 0
+        if count >= _COMMON:
+            if len(self._common) >= _COMMON_REMEMBERED:
+                self._common.clear()
+            self._common[term] = count
+        return count
 
 
 class PostgresLexicalIndex:

@@ -36,8 +36,9 @@ _newer = (
     .where(_of_key, vectors.c.id > bindparam("last"))
     .order_by(vectors.c.id)
 )
-_embeddings = select(vectors.c.passage_id, vectors.c.embedding).where(
-    _of_key, vectors.c.passage_id.in_(bindparam("ids", expanding=True))
+# By passage alone: given the tenant too, SQLite would walk over all its vectors instead of looking 200 up.
+_embeddings = select(*(vectors.c[n] for n in ("passage_id", "tenant", "model", "dimension", "embedding"))).where(
+    vectors.c.passage_id.in_(bindparam("ids", expanding=True))
 )
 _stored = select(vectors.c.passage_id).where(_of_key, vectors.c.document_id.in_(bindparam("documents", expanding=True)))
 _any = select(exists().where(vectors.c.tenant == bindparam("tenant"), vectors.c.model == bindparam("model")))
@@ -149,7 +150,8 @@ class VectorIndex:
 def _similarities(connection: Connection, key: Key, ids: set[int], query: "NDArray[np.float32]") -> dict[int, float]:
     import numpy as np
 
-    rows = connection.execute(_embeddings, {**_named(key), "ids": list(ids)}).all()
+    found = connection.execute(_embeddings, {"ids": list(ids)})
+    rows = [row for row in found if (row.tenant, row.model, row.dimension) == key]
     matrix = np.frombuffer(b"".join(row.embedding for row in rows), dtype="<f4").reshape(len(rows), key[2])
     return dict(zip((row.passage_id for row in rows), (matrix @ query).tolist(), strict=True))
 
