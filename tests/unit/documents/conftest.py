@@ -12,7 +12,7 @@ from jobs.services import Services, build_services
 from jobs.stores.documents import DocumentStore
 from jobs.stores.migrate import upgrade
 from jobs.stores.search import SearchIndex
-from tests.unit.stores.library import WordEncoder
+from tests.library import WordEncoder
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from jobs.stores.database import Database
 from jobs.stores.documents import Document, DocumentStore, NewDocument
 from jobs.stores.schema import pages, passages
 from jobs.stores.search import SearchIndex
-from tests.unit.stores.library import WordEncoder
+from tests.library import WordEncoder
 
 PAGES = ["第一性原理：回到最基础的真理。", "The lighthouse keeper wrote a letter."]
 
