@@ -96,7 +96,9 @@ class DocumentStore:
     def find(self, tenant: str, sha256: str) -> Document | None:
         """Return the tenant's document of that content, if there is one."""
         with self._database.read() as connection:
-            return _first(connection, _select().where(documents.c.tenant == tenant, documents.c.sha256 == sha256))
+            return _first(
+                connection, select(documents).where(documents.c.tenant == tenant, documents.c.sha256 == sha256)
+            )
 
     def admit(self, new: NewDocument) -> Admission:
         """Add a document, or start a failed one of the same content anew, or return the one that there is."""
@@ -136,7 +138,7 @@ class DocumentStore:
 
     def list(self, tenant: str, *, before: int | None = None, limit: int = 20) -> list[Document]:
         """Return documents, newest first; `before` is the id of the last one seen."""
-        query = _select().where(documents.c.tenant == tenant).order_by(documents.c.id.desc())
+        query = select(documents).where(documents.c.tenant == tenant).order_by(documents.c.id.desc())
         if before is not None:
             query = query.where(documents.c.id < before)
         with self._database.read() as connection:
@@ -166,7 +168,7 @@ class DocumentStore:
         mine = _is(tenant, document_id) & (documents.c.job_id == job_id)
         with self._database.write() as connection:
             connection.execute(update(documents).where(mine, documents.c.status == FAILED).values(**_processing()))
-            return _first(connection, _select().where(mine))
+            return _first(connection, select(documents).where(mine))
 
     def add_pages(
         self, tenant: str, document_id: int, job_id: str, found: Sequence[tuple[Page, Sequence[Passage]]]
@@ -177,7 +179,7 @@ class DocumentStore:
         """
         with self._database.write() as connection:
             mine = _is_in_work(tenant, document_id, job_id)
-            if _first(connection, _select().where(mine).with_for_update()) is None:
+            if _first(connection, select(documents).where(mine).with_for_update()) is None:
                 return False
             rows = [
                 {"document_id": document_id, "tenant": tenant, "number": page.number, "text": page.text}
@@ -203,7 +205,7 @@ class DocumentStore:
         """Mark a document as failed and drop what was read of it. Returns False if it is not the job's own any more."""
         mine = _is_in_work(tenant, document_id, job_id)
         with self._database.write() as connection:
-            if _first(connection, _select().where(mine).with_for_update()) is None:
+            if _first(connection, select(documents).where(mine).with_for_update()) is None:
                 return False
             self._index.delete_document(connection, tenant, document_id)
             connection.execute(delete(pages).where(pages.c.document_id == document_id))
@@ -221,16 +223,14 @@ class DocumentStore:
 
     def in_work(self, older_than: float) -> Sequence[Document]:
         """Return every tenant's documents that have been processing for longer than that, in seconds."""
-        query = _select().where(
-            documents.c.status == PROCESSING, documents.c.created_at < _now() - _seconds(older_than)
-        )
+        query = select(documents).where(documents.c.status == PROCESSING, documents.c.created_at < _ago(older_than))
         with self._database.read() as connection:
             return _all(connection, query.order_by(documents.c.id))
 
     def without_vectors(self, older_than: float) -> Sequence[Document]:
         """Return every tenant's documents that have waited for vectors for longer than that, in seconds."""
         waiting = (documents.c.status == COMPLETED) & (documents.c.vector_status == "pending")
-        query = _select().where(waiting, documents.c.completed_at < _now() - _seconds(older_than))
+        query = select(documents).where(waiting, documents.c.completed_at < _ago(older_than))
         with self._database.read() as connection:
             return _all(connection, query.order_by(documents.c.id))
 
@@ -264,12 +264,8 @@ def _insert(connection: Connection, table: Any) -> Any:
     return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
 
 
-def _select() -> Select[Any]:
-    return select(documents)
-
-
 def _one(connection: Connection, which: ColumnElement[bool], *, lock: bool = False) -> Document:
-    query = _select().where(which)
+    query = select(documents).where(which)
     document = _first(connection, query.with_for_update() if lock else query)
     if document is None:
         raise DocumentNotFound
@@ -299,5 +295,5 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _seconds(seconds: float) -> timedelta:
-    return timedelta(seconds=seconds)
+def _ago(seconds: float) -> datetime:
+    return _now() - timedelta(seconds=seconds)
