@@ -1,6 +1,5 @@
 """Stand-ins for the outside, and a way to run jobs in the test's own process."""
 
-from pathlib import Path
 from typing import Any, cast
 
 from redis import Redis
@@ -55,8 +54,3 @@ def make_due(services: Services) -> None:
         for job_id in registry.get_job_ids(cleanup=False):
             registry.remove(job_id)
             queue._enqueue_job(Job.fetch(job_id, connection=services.redis, serializer=JSONSerializer))
-
-
-def data_folder(tmp_path: Path) -> Config:
-    """Return settings that keep everything under a temporary folder."""
-    return load_config(data_dir=tmp_path / "var")

@@ -28,6 +28,7 @@ from jobs.core.errors import (
 from jobs.core.events import add_event
 from jobs.core.spec import Failure, JobType, discover, get_job_type
 from jobs.core.view import attempt_record
+from jobs.core.worker_parts.outage import until_back
 
 if TYPE_CHECKING:
     from jobs.services import Services
@@ -57,7 +58,7 @@ def run_with(services: "Services", job: Job, name: str, args: dict[str, Any]) ->
         if isinstance(error, JobCanceled):
             raise
         log.exception("job failed", extra={"job_id": job.id, "job_type": name})
-        wait = _record(services, job, error)
+        wait = until_back(lambda: _record(services, job, error))
         if wait is None:
             raise
         return Retry(max=_retries(job), interval=[wait])
@@ -68,7 +69,7 @@ def attempt_ended(job: Job, error: JobError) -> int | None:
 
     Returns the wait in seconds before the next attempt, or None when the job has failed for good.
     """
-    return _record(process_services(), job, error)
+    return until_back(lambda: _record(process_services(), job, error))
 
 
 def run_failure_hook(job: Job, failure: Failure, services: "Services | None" = None) -> None:

@@ -217,10 +217,6 @@ class DocumentStore:
         """Say how far a document's vectors are. Returns False if it was deleted."""
         return self._change(_is(tenant, document_id), {"vector_status": status})
 
-    def give_to(self, document: Document, job_id: str) -> bool:
-        """Give a document in work to another job. Returns False if it has changed meanwhile."""
-        return self._change(_is_in_work(document.tenant, document.id, document.job_id), {"job_id": job_id})
-
     def in_work(self, older_than: float) -> Sequence[Document]:
         """Return every tenant's documents that have been processing for longer than that, in seconds."""
         query = select(documents).where(documents.c.status == PROCESSING, documents.c.created_at < _ago(older_than))
