@@ -58,7 +58,7 @@ def run_with(services: "Services", job: Job, name: str, args: dict[str, Any]) ->
         if isinstance(error, JobCanceled):
             raise
         log.exception("job failed", extra={"job_id": job.id, "job_type": name})
-        wait = until_back(lambda: _record(services, job, error))
+        wait = _record(services, job, error)
         if wait is None:
             raise
         return Retry(max=_retries(job), interval=[wait])
@@ -69,7 +69,7 @@ def attempt_ended(job: Job, error: JobError) -> int | None:
 
     Returns the wait in seconds before the next attempt, or None when the job has failed for good.
     """
-    return until_back(lambda: _record(process_services(), job, error))
+    return _record(process_services(), job, error)
 
 
 def run_failure_hook(job: Job, failure: Failure, services: "Services | None" = None) -> None:
@@ -138,7 +138,11 @@ def _retries(job: Job) -> int:
 
 
 def _record(services: "Services", job: Job, error: BaseException) -> int | None:
-    """Keep a failed attempt and return the wait before the next one, or None if there is none."""
+    """Keep a failed attempt, when Redis is there to keep it; return the wait before the next one, None without one."""
+    return until_back(lambda: _keep_attempt(services, job, error))
+
+
+def _keep_attempt(services: "Services", job: Job, error: BaseException) -> int | None:
     tenant, ttl = job.meta["tenant"], services.config.result_ttl
     failure, used = failure_of(error), job.number_of_retries or 0
     again = failure.retryable and used < _retries(job)
