@@ -19,18 +19,24 @@ def open_client(*, tls: bool, connect_seconds: float, seconds: float) -> httpx2.
     # Loading the certificates takes 0.2 s: not for a model on this machine.
     context = httpx2.create_ssl_context(trust_env=False) if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     timeout = httpx2.Timeout(seconds, connect=min(connect_seconds, seconds))
-    return httpx2.Client(transport=_DeadlineTransport(context), timeout=timeout, trust_env=False)
+    return httpx2.Client(transport=DeadlineTransport(context, DeadlineBackend()), timeout=timeout, trust_env=False)
 
 
-class _DeadlineTransport(httpx2.HTTPTransport):
-    def __init__(self, context: ssl.SSLContext) -> None:
+class DeadlineTransport(httpx2.HTTPTransport):
+    """HTTP over connections that `backend` makes; idle ones are kept for `keep_seconds`."""
+
+    def __init__(
+        self, context: ssl.SSLContext, backend: httpcore2.NetworkBackend, *, keep_seconds: float = 30.0
+    ) -> None:
         super().__init__(verify=context, trust_env=False)
         self._pool = httpcore2.ConnectionPool(
-            ssl_context=context, keepalive_expiry=30.0, network_backend=_DeadlineBackend()
+            ssl_context=context, keepalive_expiry=keep_seconds, network_backend=backend
         )
 
 
-class _DeadlineBackend(httpcore2.SyncBackend):
+class DeadlineBackend(httpcore2.SyncBackend):
+    """Connections whose every read and write ends at the call's deadline."""
+
     def connect_tcp(
         self,
         host: str,
@@ -39,7 +45,8 @@ class _DeadlineBackend(httpcore2.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[SocketOption] | None = None,
     ) -> httpcore2.NetworkStream:
-        left = _left(timeout, math.inf, httpcore2.ConnectTimeout)
+        """Connect by TCP, in what is left until the deadline."""
+        left = seconds_left(timeout, math.inf, httpcore2.ConnectTimeout)
         return _DeadlineStream(super().connect_tcp(host, port, left, local_address, socket_options))
 
 
@@ -49,10 +56,10 @@ class _DeadlineStream(httpcore2.NetworkStream):
         self.deadline = math.inf
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _left(timeout, self.deadline, httpcore2.ReadTimeout))
+        return self._stream.read(max_bytes, seconds_left(timeout, self.deadline, httpcore2.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _left(timeout, self.deadline, httpcore2.WriteTimeout))
+        self._stream.write(buffer, seconds_left(timeout, self.deadline, httpcore2.WriteTimeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -60,14 +67,15 @@ class _DeadlineStream(httpcore2.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.NetworkStream:
-        left = _left(timeout, self.deadline, httpcore2.ConnectTimeout)
+        left = seconds_left(timeout, self.deadline, httpcore2.ConnectTimeout)
         return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, left))
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
 
 
-def _left(timeout: float | None, end: float, error: type[Exception]) -> float:
+def seconds_left(timeout: float | None, end: float, error: type[Exception]) -> float:
+    """Return how long one piece may take: `timeout`, or less if the call's deadline, else `end`, comes first."""
     left = (deadline.get() or end) - time.monotonic()
     if left <= 0:
         raise error("the call's deadline has passed")
