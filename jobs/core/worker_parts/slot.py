@@ -3,25 +3,23 @@
 import os
 import sys
 import time
-from base64 import b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Thread
 from typing import TYPE_CHECKING, Any, cast
 
+from redis.exceptions import ResponseError
 from rq import Queue
 from rq.callbacks import execute_failure_callback, execute_success_callback
-from rq.defaults import RQ_KEY_PREFIX, UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
+from rq.defaults import RQ_KEY_PREFIX
 from rq.executions import Execution
 from rq.job import JobStatus, Retry
 from rq.job_lifecycle import format_exc_info
 from rq.worker import DequeueStrategy
 
-from jobs.core import keys
 from jobs.core.errors import Interrupted, JobCanceled
-from jobs.core.events import end_event
 from jobs.core.job import OffstageJob
-from jobs.core.worker_parts import isolated, outcome
+from jobs.core.worker_parts import isolated, outcome, record
 from jobs.core.worker_parts.outage import AWAY, until_back
 from jobs.core.worker_parts.quarantine import quarantine
 from jobs.core.worker_parts.scripts import Link
@@ -29,10 +27,6 @@ from jobs.core.worker_parts.timers import JobStopped, Timer, set_timer
 
 if TYPE_CHECKING:
     from jobs.core.worker_parts.horse import Horse
-
-_OFTEN_EMPTY = (b"success_callback_name", b"failure_callback_name", b"stopped_callback_name", b"group_id")
-_COUNT_EVERY = 1.0  # seconds between two additions to the worker's counts while jobs follow each other
-_COMPLETED = end_event("completed")["data"]
 
 
 @dataclass
@@ -63,7 +57,7 @@ class Slot:
         self._template = self.worker.job_class(
             "template", connection=self.worker.connection, serializer=self.worker.serializer
         )
-        self._uncounted, self._uncounted_seconds, self._counted_at = 0, 0.0, 0.0
+        self._counts = record.Counts()
         self.abandoned = False
         self.thread: Thread | None = None
         set_timer(timer)
@@ -110,9 +104,13 @@ class Slot:
         else:
             if self.abandoned:
                 return None
-            if self._is_plain(job, value):
+            if not self._is_plain(job, value):
+                self._returned(started, value)
+                return None
+            try:
                 return self._finish(started, value)
-            self._returned(started, value)
+            except ResponseError:
+                self._give_up(started)
         finally:
             if not self.abandoned:
                 self.current = None
@@ -159,38 +157,35 @@ class Slot:
         job, ended = started.job, time.time()
         start_args = self._start_args()
         ttl = job.get_result_ttl(self.worker.default_result_ttl)
-        self._uncounted, self._uncounted_seconds = self._uncounted + 1, self._uncounted_seconds + ended - started.began
-        count_now = ended >= self._counted_at + _COUNT_EVERY
+        self._counts.add(ended - started.began)
+        count_now = self._counts.due(ended)
         args = [
             job.id,
             started.execution.id,
             started.queue.name,
-            _iso(ended),
+            record.iso(ended),
             repr(ended),
             ttl,
-            self._dump(value),
+            record.dump(self.worker, value),
             repr(started.began),
             self.worker.name,
             RQ_KEY_PREFIX,
             "1" if self.horse.wants_more(ahead=1) else "0",
-            *self._end_of(job, ttl),
+            *record.end_of(job, ttl),
             "1" if job._dependency_ids else "0",
             "1" if count_now else "0",
-            self._uncounted,
-            f"{self._uncounted_seconds:.6f}",
+            self._counts.jobs,
+            f"{self._counts.seconds:.6f}",
             *start_args,
             *started.superfluous,
         ]
         reply = self._send_finish(args, retry_flag=len(args) - len(started.superfluous) - 1)
         if reply == [b"dependents"]:
-            self._uncounted, self._uncounted_seconds = (
-                self._uncounted - 1,
-                self._uncounted_seconds - ended + started.began,
-            )
+            self._counts.take_back(ended - started.began)
             self._returned(started, value)
             return None
         if count_now or len(reply) < 3:
-            self._uncounted, self._uncounted_seconds, self._counted_at = 0, 0.0, ended
+            self._counts.written(ended)
         return self._receive(reply, start_args)
 
     def _send_finish(self, args: list[Any], retry_flag: int) -> list[Any]:
@@ -250,15 +245,20 @@ class Slot:
         try:
             how(self.worker, job, started.queue, started.execution, *args, **options)
         except Exception:
-            self.worker.log.exception("Worker %s: the end of job %s was not recorded", self.worker.name, job.id)
-            raise
+            self._give_up(started)
+
+    def _give_up(self, started: Started) -> None:
+        """Set a job aside whose end Redis refuses to record: a key of its is not what it should be."""
+        job_id = started.job.id
+        self.worker.log.exception("Worker %s: the end of job %s cannot be recorded", self.worker.name, job_id)
+        until_back(lambda: quarantine(self.worker, started.queue, job_id, started.execution))
 
     def _start_args(self) -> list[Any]:
         execution = os.urandom(16).hex()
         if self.current is None:
             self.horse.board.write(self.number, "asked", execution)
         now = time.time()
-        return [RQ_KEY_PREFIX, self.worker.name, _iso(now), repr(now), execution, self.worker.lease, "0"]
+        return [RQ_KEY_PREFIX, self.worker.name, record.iso(now), repr(now), execution, self.worker.lease, "0"]
 
     def _receive(self, reply: list[Any], args: list[Any]) -> "Started | None":
         if len(reply) < 3:
@@ -279,26 +279,4 @@ class Slot:
         execution._job = job
         if self.worker._dequeue_strategy is not DequeueStrategy.DEFAULT:
             self.worker.reorder_queues(reference_queue=queue)
-        return Started(job, queue, execution, float(args[3]), _superfluous(pairs))
-
-    def _dump(self, value: Any) -> str:
-        if value is None:
-            return ""
-        try:
-            data = self.worker.serializer.dumps(value)
-        except Exception:
-            data = self.worker.serializer.dumps(UNSERIALIZABLE_RETURN_VALUE_PAYLOAD)
-        return b64encode(data).decode()
-
-    def _end_of(self, job: OffstageJob, ttl: int) -> tuple[str, str, int]:
-        """Return the end event of one of our jobs: stream, entry, TTL."""
-        return (keys.events(job.meta["tenant"], job.id), _COMPLETED, ttl) if job.is_ours else ("", "", 0)
-
-
-def _superfluous(fields: dict[bytes, bytes]) -> list[bytes]:
-    """Return the fields that say nothing once the job has ended."""
-    return [b"last_heartbeat", *(name for name in _OFTEN_EMPTY if fields.get(name) == b"")]
-
-
-def _iso(moment: float) -> str:
-    return f"{datetime.fromtimestamp(moment, UTC).isoformat(timespec='microseconds')[:-6]}Z"
+        return Started(job, queue, execution, float(args[3]), record.superfluous(pairs))

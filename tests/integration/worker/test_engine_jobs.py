@@ -215,9 +215,12 @@ def test_a_forged_job_is_not_run(redis: Redis, fleet: Fleet, client: JobClient, 
     wrong = "wrong-type"
     redis.set(Job.key_for(wrong), "text")
     redis.rpush(queue.key, wrong)
+    spoilt = [start("probe.noop"), start("probe.broken")]
+    for job_id in spoilt:
+        redis.set(f"rq:results:{job_id}", "text")
     process = worker(fleet)
     assert ended(redis, client, start("probe.noop")).state == "completed"
-    for job_id in (forged, pickled, torn):
+    for job_id in (forged, pickled, torn, *spoilt):
         assert redis.hget(Job.key_for(job_id), "status") == b"failed"
         assert redis.zscore("rq:failed:default", job_id) is not None
         assert Job.fetch(job_id, connection=redis, serializer=JSONSerializer).get_status() == "failed"
