@@ -61,6 +61,10 @@ class Config(BaseSettings):
     )
     isolated_cpu_seconds: int = Field(default=120, ge=1, description="CPU time of an isolated job, in seconds.")
 
+    schedules_file: str = Field(
+        default="", description="TOML file with schedules of the service's own, read when a scheduler starts."
+    )
+
     # Documents
     pdf_engine: str = Field(default="pypdf", pattern="^(pypdf|pdfium)$", description="`pypdf` or `pdfium`.")
     max_pages: int = Field(default=5000, ge=1, description="Pages taken from one document.")

@@ -4,14 +4,22 @@ import argparse
 import logging
 import signal
 import sys
+import time
+from collections.abc import Iterable
 
-from config import QUEUES, ConfigError, load_config
+from redis import Redis
+
+from config import QUEUES, Config, ConfigError, load_config
 from jobs.core.client import JobClient
 from jobs.core.schedule import Scheduler
-from jobs.core.spec import discover
+from jobs.core.schedule_file import read_schedules
+from jobs.core.schedules import ScheduleStarter
+from jobs.core.spec import JobType, discover
 from jobs.core.worker import OffstageWorker
 from jobs.core.worker_parts.outage import until_back
 from jobs.providers.redis_check import check_redis_url, connect
+from jobs.stores.database import Database
+from jobs.stores.schedules import Schedule, ScheduleStore
 
 
 def main() -> int:
@@ -22,24 +30,33 @@ def main() -> int:
     parser.add_argument("--burst", action="store_true", help="stop when the queues are empty")
     parser.add_argument("--scheduler", action="store_true", help="move due jobs to their queues instead")
     options = parser.parse_args()
+    job_types = discover()
     try:
         config = load_config()
+        schedules = read_schedules(config, time.time()) if options.scheduler else []
         check_redis_url(config.redis_url)
     except ConfigError as error:
         sys.exit(f"offstage: {error}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    redis, job_types = connect(config.redis_url), discover()
+    redis = connect(config.redis_url)
     if options.scheduler:
-        scheduler = Scheduler(redis)
-        scheduler.keep_up(JobClient(redis, result_ttl=config.result_ttl), list(job_types.values()))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: scheduler.stop())
-        scheduler.run()
+        _schedule(config, redis, job_types.values(), schedules)
         return 0
     worker = until_back(lambda: OffstageWorker(options.queues, connection=redis, worker_ttl=config.worker_ttl))
     worker.configure(config, threads=options.threads)
     worker.work(burst=options.burst)
     return 0
+
+
+def _schedule(config: Config, redis: Redis, job_types: Iterable[JobType], schedules: list[Schedule]) -> None:
+    """Run the scheduler until SIGTERM or SIGINT."""
+    scheduler, client = Scheduler(redis), JobClient(redis, result_ttl=config.result_ttl)
+    scheduler.keep_up(client, list(job_types))
+    store = ScheduleStore(Database(config.sqlalchemy_url))
+    scheduler.keep_schedules(ScheduleStarter(store, client, file=schedules))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: scheduler.stop())
+    scheduler.run()
 
 
 if __name__ == "__main__":

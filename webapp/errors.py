@@ -26,6 +26,7 @@ from jobs.domain.documents import (
     UnsupportedMedia,
 )
 from jobs.stores.blobs import StorageError, StorageFull
+from jobs.stores.schedules import ScheduleExists, ScheduleNotFound, ScheduleReadOnly, TooManySchedules
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,11 @@ STATUSES: dict[type[Exception], int] = {
     JobNotFound: 404,
     DocumentNotFound: 404,
     UnknownJobType: 404,
+    ScheduleNotFound: 404,
     WrongState: 409,
+    ScheduleExists: 409,
+    ScheduleReadOnly: 409,
+    TooManySchedules: 409,
     DocumentNotReady: 400,
     InvalidArguments: 422,
     EmptyFile: 422,

@@ -1,4 +1,4 @@
-"""The scheduler: moves due jobs to their queues, and starts upkeep jobs at their intervals.
+"""The scheduler: moves due jobs to their queues, starts upkeep jobs at their intervals, and schedules' runs.
 
 Any number may run at once: moving is one script, and each interval's start belongs to the one that claims it.
 """
@@ -6,7 +6,7 @@ Any number may run at once: moving is one script, and each interval's start belo
 import logging
 import time
 from datetime import UTC, datetime
-from threading import Event
+from threading import Event, Thread
 from uuid import NAMESPACE_OID, uuid5
 
 from redis import Redis
@@ -18,6 +18,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import as_text, utcformat
 
 from jobs.core.client import JobClient
+from jobs.core.schedules import ScheduleStarter
 from jobs.core.spec import JobType
 from jobs.core.worker_parts.outage import AWAY
 from jobs.core.worker_parts.scripts import call
@@ -26,6 +27,7 @@ UPKEEP_TENANT = "upkeep"
 _QUEUES = f"{RQ_KEY_PREFIX}:queues"
 INTERVAL = 0.25  # seconds
 _BATCH = 500  # jobs of one queue in one round
+_LAST_WORDS = 5  # seconds that the thread of the schedules gets to end; a kill between its steps does no harm
 log = logging.getLogger(__name__)
 
 
@@ -38,14 +40,22 @@ class Scheduler:
         self._stop = Event()
         self._upkeep: list[JobType] = []
         self._client: JobClient | None = None
+        self._starter: ScheduleStarter | None = None
 
     def keep_up(self, client: JobClient, job_types: list[JobType]) -> None:
         """Start those of the job types that have an interval, from now on."""
         self._client = client
         self._upkeep = [job_type for job_type in job_types if job_type.every]
 
+    def keep_schedules(self, starter: ScheduleStarter) -> None:
+        """Start the runs of schedules too, in a thread: a database that is away holds up no job that is due."""
+        self._starter = starter
+
     def run(self) -> None:
         """Go on until `stop`, through Redis outages too."""
+        thread = Thread(target=self._starter.run, args=[self._stop], daemon=True) if self._starter else None
+        if thread:
+            thread.start()
         while not self._stop.is_set():
             try:
                 self.start_upkeep()
@@ -54,6 +64,8 @@ class Scheduler:
             except AWAY as error:
                 log.error("scheduler: Redis is away: %s", error)
             self._stop.wait(self._interval)
+        if thread:
+            thread.join(timeout=_LAST_WORDS)
 
     def stop(self) -> None:
         """End `run` soon."""

@@ -5,6 +5,7 @@ The migrations in `migrations/versions` create them; a test holds the two agains
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     ForeignKey,
@@ -92,6 +93,32 @@ vectors = Table(
     sqlite_autoincrement=True,
 )
 
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("number", Id, primary_key=True),  # in the order of creation
+    Column("id", String(32), nullable=False, unique=True),
+    Column("tenant", String(64), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("source", String(10), nullable=False),  # api, file
+    Column("type", String(200), nullable=False),
+    Column("args", Text, nullable=False),  # JSON
+    Column("cron", String(200)),
+    Column("every", Integer),  # seconds
+    Column("timezone", String(64), nullable=False),
+    Column("missed", String(10), nullable=False),  # run_once, skip
+    Column("enabled", Boolean, nullable=False),
+    Column("anchor", BigInteger, nullable=False),  # seconds since 1970, as next_run: an exact token, and no zone
+    Column("next_run", BigInteger),
+    Column("runs", Text, nullable=False),  # JSON, newest first
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("tenant", "source", "name"),
+    Index(None, "next_run"),
+    sqlite_autoincrement=True,
+)
+
 
 def is_ours(_object: object, name: str | None, kind: str, _reflected: bool, _compare_to: object) -> bool:
     """Tell alembic which tables this file describes: the lexical index is DDL of each database's own."""
@@ -101,4 +128,4 @@ def is_ours(_object: object, name: str | None, kind: str, _reflected: bool, _com
 # `passage_terms` is an FTS5 table with its shadow tables on SQLite, a table with a tsvector on PostgreSQL.
 LEXICAL_TABLES = ("passage_terms", "passage_vocabulary")
 
-__all__ = ["documents", "is_ours", "metadata", "pages", "passages", "vectors"]
+__all__ = ["documents", "is_ours", "metadata", "pages", "passages", "schedules", "vectors"]
