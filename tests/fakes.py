@@ -7,7 +7,6 @@ from rq import Queue, SimpleWorker
 from rq.job import Job
 from rq.registry import ScheduledJobRegistry
 from rq.serializers import JSONSerializer
-from rq.timeouts import TimerDeathPenalty
 
 from config import QUEUES, Config, load_config
 from jobs.core.client import JobClient
@@ -34,8 +33,6 @@ def run_jobs(services: Services) -> None:
             return run_with(services, self, *self.args)
 
     class LocalWorker(SimpleWorker):
-        death_penalty_class = TimerDeathPenalty
-
         def _set_ip_address(self, connection: "Redis") -> None:
             self.ip_address = "127.0.0.1"  # fakeredis has no CLIENT INFO
 

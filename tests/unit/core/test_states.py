@@ -15,7 +15,7 @@ from jobs.core.context import JobContext
 from jobs.core.errors import NonRetryableError, RetryableError
 from jobs.services import Services
 from tests.fakes import engine_services, job_client, run_jobs
-from tests.unit.core.test_engine import WordArgs
+from tests.unit.core.conftest import WordArgs
 
 DIAGRAM = (Path(__file__).parents[3] / "docs" / "jobs.md").read_text(encoding="utf-8")
 EDGES = re.findall(r"^    (\S+) --> (\S+): (.+)$", DIAGRAM, re.MULTILINE)

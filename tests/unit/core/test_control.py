@@ -1,0 +1,152 @@
+"""Control: list, cancel, pause, resume, forget, override."""
+
+import time
+from typing import Any
+
+import pytest
+from rq.job import Job
+from rq.registry import DeferredJobRegistry
+from rq.serializers import JSONSerializer
+
+from jobs.core import keys, spec
+from jobs.core.client import JobClient, JobFilter, WrongState
+from jobs.core.context import JobContext
+from jobs.core.events import read_events
+from jobs.core.view import JobNotFound
+from jobs.services import Services
+from tests.fakes import make_due, run_jobs
+from tests.unit.core.conftest import TENANT, WordArgs
+
+
+def test_a_waiting_job_is_canceled_and_never_starts(services: Services, client: JobClient) -> None:
+    """Canceling twice is canceling once; watchers are told."""
+
+    @spec.job("words.repeat")
+    def repeat(ctx: JobContext, args: WordArgs) -> str:
+        raise AssertionError("must not start")
+
+    job_id = client.start("words.repeat", {"word": "x"}, tenant=TENANT)
+    assert client.cancel(TENANT, job_id).state == "canceled"
+    assert client.cancel(TENANT, job_id).state == "canceled"
+    run_jobs(services)
+    view = client.get(TENANT, job_id)
+    assert view.state == "canceled"
+    assert [event.kind for event in read_events(services.redis, TENANT, job_id)] == ["end"]
+    with pytest.raises(WrongState):
+        client.requeue(TENANT, job_id)
+
+
+def test_jobs_are_listed_newest_first_in_pages(services: Services, client: JobClient) -> None:
+    """A page goes on exactly after the one before; jobs that Redis dropped leave the list."""
+
+    @spec.job("words.repeat")
+    def repeat(ctx: JobContext, args: WordArgs) -> str:
+        return args.word
+
+    ids = [client.start("words.repeat", {"word": str(n)}, tenant=TENANT) for n in range(5)]
+    first = client.list(TENANT, limit=2)
+    second = client.list(TENANT, before=first.last, limit=2)
+    assert [view.id for view in first.jobs + second.jobs] == ids[:0:-1]
+    services.redis.delete(Job.key_for(ids[0]))
+    assert [view.id for view in client.list(TENANT, limit=10).jobs] == ids[:0:-1]
+    assert services.redis.zcard(keys.jobs(TENANT)) == 4
+
+
+def test_a_waiting_job_is_paused_and_resumed(services: Services, client: JobClient) -> None:
+    """Parked, it does not start; RQ's tools see it as deferred; both words may be said twice."""
+
+    @spec.job("words.repeat")
+    def repeat(ctx: JobContext, args: WordArgs) -> str:
+        return args.word
+
+    for due in (None, time.time() + 3600):
+        job_id = client.start("words.repeat", {"word": "x"}, tenant=TENANT, due=due)
+        assert client.pause(TENANT, job_id).state == "paused"
+        assert client.pause(TENANT, job_id).state == "paused"
+        run_jobs(services)
+        make_due(services)
+        assert client.get(TENANT, job_id).state == "paused"
+        assert job_id in DeferredJobRegistry("default", connection=services.redis).get_job_ids(cleanup=False)
+        assert client.resume(TENANT, job_id).state == "queued"
+        assert client.resume(TENANT, job_id).state == "queued"
+        run_jobs(services)
+        assert client.get(TENANT, job_id).state == "completed"
+        for act in (client.pause, client.resume, client.cancel):
+            with pytest.raises(WrongState):
+                act(TENANT, job_id)
+
+
+def test_a_paused_job_is_canceled(services: Services, client: JobClient) -> None:
+    """It is not paused any more, and never starts."""
+
+    @spec.job("words.repeat")
+    def repeat(ctx: JobContext, args: WordArgs) -> str:
+        raise AssertionError("must not start")
+
+    job_id = client.start("words.repeat", {"word": "x"}, tenant=TENANT)
+    client.pause(TENANT, job_id)
+    assert client.cancel(TENANT, job_id).state == "canceled"
+    with pytest.raises(WrongState):
+        client.resume(TENANT, job_id)
+    run_jobs(services)
+    assert client.get(TENANT, job_id).state == "canceled"
+
+
+def test_an_ended_job_is_forgotten_with_everything_of_its_own(services: Services, client: JobClient) -> None:
+    """Only an ended one; afterwards nothing of it is left in Redis."""
+
+    @spec.job("words.talk")
+    def talk(ctx: JobContext, args: WordArgs) -> str:
+        ctx.progress(50)
+        return ctx.step("say", str.upper, args.word)
+
+    job_id = client.start("words.talk", {"word": "x"}, tenant=TENANT)
+    with pytest.raises(WrongState):
+        client.delete(TENANT, job_id)
+    run_jobs(services)
+    client.delete(TENANT, job_id)
+    assert [key for key in services.redis.scan_iter() if job_id.encode() in key] == []
+    assert client.list(TENANT).jobs == []
+    with pytest.raises(JobNotFound):
+        client.delete(TENANT, job_id)
+
+
+def test_lists_are_filtered(services: Services, client: JobClient) -> None:
+    """By type, state, queue and time; a page goes on after the last job that was looked at."""
+
+    @spec.job("words.repeat")
+    def repeat(ctx: JobContext, args: WordArgs) -> str:
+        return args.word
+
+    done = client.start("words.repeat", {"word": "x"}, tenant=TENANT)
+    run_jobs(services)
+    waiting = [client.start("words.repeat", {"word": "x"}, tenant=TENANT, queue="low") for _ in range(3)]
+
+    def ids(**only: Any) -> list[str]:
+        return [view.id for view in client.list(TENANT, only=JobFilter(**only)).jobs]
+
+    assert ids(state="completed") == [done]
+    assert ids(queue="low") == waiting[::-1]
+    assert ids(type="other") == []
+    assert ids(until=client.get(TENANT, waiting[0]).created_at) == [done]
+    assert ids(since=client.get(TENANT, waiting[2]).created_at) == [waiting[2]]
+    page = client.list(TENANT, limit=2, only=JobFilter(queue="low"))
+    rest = client.list(TENANT, before=page.last, limit=2, only=JobFilter(queue="low"))
+    assert [view.id for view in page.jobs + rest.jobs] == waiting[::-1]
+
+
+def test_a_request_may_override_what_the_type_says(services: Services, client: JobClient) -> None:
+    """Queue, timeout, retries and time."""
+
+    @spec.job("words.repeat", queue="default", timeout=60, retries=3)
+    def repeat(ctx: JobContext, args: WordArgs) -> str:
+        return args.word
+
+    due = time.time() + 60
+    options: dict[str, Any] = {"queue": "high", "timeout": 5, "retries": 1, "due": due}
+    job_id = client.start("words.repeat", {"word": "x"}, tenant=TENANT, **options)
+    view = client.get(TENANT, job_id)
+    assert (view.state, view.queue, view.retries_left) == ("scheduled", "high", 1)
+    assert view.next_attempt_at
+    assert abs(view.next_attempt_at.timestamp() - due) < 0.01
+    assert Job.fetch(job_id, connection=services.redis, serializer=JSONSerializer).timeout == 5
