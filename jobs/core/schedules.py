@@ -205,11 +205,11 @@ class ScheduleStarter:
             run |= {"outcome": "skipped", "job_id": None}
         else:
             error = self._start_job(schedule, run["job_id"])
-        next_run, unplanned = _next(schedule, max(now, at))
-        error = error or unplanned
         if error:
-            log.error("schedule %s of %s: %s", schedule.id, schedule.tenant, error[1])
             run |= {"outcome": "failed", "job_id": None, "error": {"code": error[0], "message": error[1]}}
+        next_run, unplanned = _next(schedule, max(now, at))
+        if error := error or unplanned:
+            log.error("schedule %s of %s: %s", schedule.id, schedule.tenant, error[1])
         self._store.advance(schedule, next_run, run, error)
 
     def _start_job(self, schedule: Schedule, job_id: str) -> tuple[str, str] | None:
@@ -220,6 +220,11 @@ class ScheduleStarter:
             self._client.start(schedule.type, dict(schedule.args), tenant=schedule.tenant, job_id=job_id, fresh=True)
         except JobError as error:
             return error.code, str(error)
+        except AWAY:
+            raise
+        except Exception:
+            log.exception("schedule %s of %s", schedule.id, schedule.tenant)
+            return "internal_error", "The run could not be started."
         return None
 
 
