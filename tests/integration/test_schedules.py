@@ -116,9 +116,8 @@ def test_a_scheduler_takes_the_file_and_refuses_a_wrong_one(
 ) -> None:
     """It does not start with a wrong one, and says what is wrong in which schedule."""
     path = tmp_path / "schedules.toml"
-    path.write_text(
-        '[[schedules]]\nname = "x"\ntype = "documents.embed"\nargs.document_id = 1\nevery = 3600\n', "utf-8"
-    )
+    head = '[[schedules]]\nname = "x"\ntype = "documents.embed"\n'
+    path.write_text(head + "args.document_id = 1\nevery = 3600\n", "utf-8")
     good = start_scheduler(SCHEDULES_FILE=str(path))
     wait_until(lambda: store.list(LOCAL_TENANT))
     good.terminate()
