@@ -175,6 +175,7 @@ class OffstageWorker(Worker):
 
     def _press_on(self) -> None:
         """Remember when the stop was asked for, and put back what does not end in time."""
+        self.supervisor.tell(signal.SIGTERM)  # again: the first may have come before the horse could take it
         if not self._stop_date_saved:
             self._stop_date_saved = True
             self.set_shutdown_requested_date()  # type: ignore[no-untyped-call]
@@ -191,6 +192,13 @@ class OffstageWorker(Worker):
             self.log.error("Worker %s: Redis is away at the end: %s", self.name, error)
 
     # Commands
+
+    def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
+        """Go on listening after an outage. RQ's own gives up after a timeout."""
+        if not isinstance(exc, AWAY):
+            super()._pubsub_exception_handler(exc, pubsub, pubsub_thread)
+        self.log.error("Worker %s: cannot listen to commands: %s", self.name, exc)
+        time.sleep(1)
 
     def handle_payload(self, message: Any) -> None:
         """Obey a command from outside; stopping reaches the named execution only."""

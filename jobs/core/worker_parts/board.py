@@ -8,7 +8,7 @@ from typing import Literal
 State = Literal["idle", "asked", "running"]
 _STATES: tuple[State, ...] = ("idle", "asked", "running")
 _SLOT = struct.Struct("=B32sd")  # state, execution id, deadline (monotonic seconds; 0: none)
-_DONE = struct.Struct("=Q")
+_HEAD = struct.Struct("=QB")  # jobs run, whether the horse is up
 _HEADER = 64
 
 
@@ -44,13 +44,19 @@ class Board:
     @property
     def done(self) -> int:
         """How many jobs have been run, by all horses so far."""
-        return int(_DONE.unpack_from(self._memory, 0)[0])
+        return int(_HEAD.unpack_from(self._memory, 0)[0])
 
     @done.setter
     def done(self, count: int) -> None:
-        _DONE.pack_into(self._memory, 0, count)
+        _HEAD.pack_into(self._memory, 0, count, 1)
+
+    @property
+    def up(self) -> bool:
+        """Whether the horse has come up."""
+        return bool(_HEAD.unpack_from(self._memory, 0)[1])
 
     def clear(self) -> None:
-        """Forget the notes of a horse that is gone."""
+        """Forget the notes of a horse that is gone; the next one is not up yet."""
+        _HEAD.pack_into(self._memory, 0, self.done, 0)
         for slot in range(self.slots):
             self.write(slot, "idle", "")

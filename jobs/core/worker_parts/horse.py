@@ -56,6 +56,7 @@ class Horse:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._asked_to_stop)
         self.reconnect()
+        self.board.done += 0  # says that the horse is up
         self._waiter = QueueWaiter(self.worker.connection, list(self._queues), self._wake_reader)
         if self.worker.threads == 1:
             self.slots = [Slot(self, 0, AlarmTimer())]

@@ -18,7 +18,7 @@ from rq.registry import ReadyJobRegistry
 from rq.repeat import Repeat
 from rq.results import Result
 
-from jobs.core import keys
+from jobs.core import dependencies, keys
 from jobs.core.errors import JobError
 from jobs.core.events import end_event
 from jobs.core.job import OffstageJob
@@ -68,7 +68,7 @@ def succeed(worker: "OffstageWorker", job: OffstageJob, queue: Queue, execution:
     def build(pipeline: "Pipeline") -> None:
         nonlocal ready
         pipeline.watch(job.dependents_key)
-        ready = queue.move_dependents_to_ready(job, pipeline=pipeline)
+        ready = {} if job.is_ours else queue.move_dependents_to_ready(job, pipeline=pipeline)
         if not pipeline.explicit_transaction:
             pipeline.multi()
         worker.increment_successful_job_count(pipeline)
@@ -182,6 +182,13 @@ def enqueue_ready(queue: Queue, ready: dict[str, list[str]]) -> None:
         time.sleep(random.uniform(0.001, 0.02))  # noqa: S311 - spreads the tries, guards nothing
 
 
+def tell_canceled(worker: "OffstageWorker") -> None:
+    """Run the failure hooks of jobs that were canceled while they waited."""
+    from jobs.core import runner
+
+    dependencies.tell_canceled(worker.connection, lambda job: runner.run_failure_hook(job, CANCELED))
+
+
 def _still_ready(queue: Queue, name: str, job_ids: list[str]) -> list[str]:
     waiting = ReadyJobRegistry(name, connection=queue.connection).get_job_ids(cleanup=False)
     return [job_id for job_id in job_ids if job_id in waiting]
@@ -220,7 +227,10 @@ def _tell_capability(worker: "OffstageWorker", job: OffstageJob, execution: Exec
 
 def _after_failure(worker: "OffstageWorker", job: OffstageJob, queue: Queue) -> None:
     try:
-        enqueue_ready(queue, queue.move_dependents_to_ready(job))
+        if job.is_ours:
+            tell_canceled(worker)
+        else:
+            enqueue_ready(queue, queue.move_dependents_to_ready(job))
     except Exception:
         worker.log.exception("Worker %s: dependents of job %s wait for the next cleanup", worker.name, job.id)
     worker._release_slot_safely(job)
@@ -248,3 +258,4 @@ def _add_end(pipeline: "Pipeline", job: OffstageJob, state: str, failure: Failur
         pipeline.xadd(key, end_event(state, failure))  # type: ignore[arg-type]
         if (ttl := job.result_ttl or 0) > 0:
             pipeline.expire(key, ttl)
+        dependencies.settle_with(pipeline, job.id)

@@ -14,6 +14,7 @@ from rq.rate_limit import RateLimitRegistry
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, ReadyJobRegistry
 from rq.utils import as_text, now, parse_composite_key
 
+from jobs.core import dependencies
 from jobs.core.errors import JobError, WorkerDied
 from jobs.core.job import OffstageJob
 from jobs.core.worker_parts import outcome
@@ -95,6 +96,8 @@ def clean(worker: "OffstageWorker", queue: Queue) -> None:
     for limit in RateLimitRegistry.all(worker.connection):
         limit.cleanup()
     sweep(worker, queue)
+    dependencies.sweep(worker.connection, queue.name)
+    outcome.tell_canceled(worker)
 
 
 def own_executions(redis: "Redis", worker: "OffstageWorker") -> list[str]:

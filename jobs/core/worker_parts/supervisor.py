@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from jobs.core.worker import OffstageWorker
 
 _TICK = 0.25  # seconds between two looks at the board
+_COME_UP = 30.0  # seconds for a new horse to come up: a fork copies locks, also those that a thread holds
+_SWEEP_EVERY = 10.0  # seconds between two looks for executions that nobody runs
 _CLEAN_EXITS = (0, RECYCLED, STOPPED)
 
 
@@ -31,6 +33,8 @@ class Supervisor:
         self._causes: dict[str, JobError] = {}
         self._stopped: set[str] = set()
         self._put_back = False
+        self._forked_at = self._swept_at = 0.0
+        self._strays: set[str] = set()
         self._wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_writer, False)
 
@@ -111,6 +115,7 @@ class Supervisor:
                 os._exit(code)
         os.close(reader)
         self._pid = worker._horse_pid = pid
+        self._forked_at = time.monotonic()
 
     def _watch(self) -> int:
         """Wait for the horse's end; kill it if it hangs on a job that should have ended."""
@@ -142,6 +147,7 @@ class Supervisor:
         self._kill_if_hung()
         try:
             self._worker.tick()
+            self._sweep_strays()
         except AWAY as error:
             self._worker.log.error("Worker %s: Redis is away: %s", self._worker.name, error)
 
@@ -149,12 +155,30 @@ class Supervisor:
         # Threads are first given up on one by one, by the horse itself.
         grace = 0.0 if self._worker.threads == 1 else self._worker.kill_after
         now = time.monotonic()
+        if not self.board.up and now > self._forked_at + _COME_UP:
+            self._worker.log.warning("Worker %s: kills its horse, which did not come up", self._worker.name)
+            self.kill()
         for note in self.board.notes():
             if note.state == "running" and 0 < note.deadline <= now - grace:
                 self._worker.log.warning("Worker %s: kills its horse, hung on %s", self._worker.name, note.execution)
                 self._causes[note.execution] = JobTimeout()
                 self.kill()
                 return
+
+    def _sweep_strays(self) -> None:
+        """Put back what Redis has as started here, and no slot knows: its start was answered to nobody."""
+        if time.monotonic() < self._swept_at + _SWEEP_EVERY:
+            return
+        self._swept_at = time.monotonic()
+        members = recovery.own_executions(self._worker.connection, self._worker)
+        known = {note.execution for note in self.board.notes()}
+        strays = {member for member in members if member.rpartition(":")[2] not in known}
+        for member in strays & self._strays:  # seen twice: not just on its way
+            self._worker.log.warning("Worker %s: puts back %s, which it does not run", self._worker.name, member)
+            found = recovery.load(self._worker, member)
+            if found:
+                recovery.put_back(self._worker, *found)
+        self._strays = strays
 
     def _settle(self, code: int) -> None:
         """End what the horse was running, once Redis answers."""
