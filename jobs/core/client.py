@@ -1,13 +1,11 @@
 """Start jobs, look at them, stop them."""
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from redis import Redis
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
@@ -16,12 +14,8 @@ from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 
-from jobs.core import keys
-from jobs.core.enqueue import NewJob, enqueue
-from jobs.core.errors import InvalidArguments
-from jobs.core.events import end_event
-from jobs.core.reuse import fingerprint
-from jobs.core.spec import get_job_type
+from jobs.core import dependencies, keys
+from jobs.core.enqueue import OnDependencyFailure, Options, enqueue, prepare
 from jobs.core.view import JobView, read_job, read_jobs
 from jobs.core.worker_parts.scripts import call
 
@@ -92,35 +86,21 @@ class JobClient:
         due: float | None = None,
         job_id: str | None = None,
         fresh: bool = False,
+        depends_on: Sequence[str] = (),
+        on_dependency_failure: OnDependencyFailure = "cancel",
     ) -> str:
         """Put a job on its queue and return its id, or that of the job that does the same already.
 
-        `queue`, `timeout` and `retries` take the place of the type's own; `due` is when it may start, in seconds since
-        1970. With a `job_id` of the caller's, a job that exists already is left as it is. `fresh` starts a job of a
-        reusing type anew.
+        The options are those of `Options`. With a `job_id` of the caller's, a job that exists already is left as it is.
 
         Raises:
             UnknownJobType: no module declares `name`.
             InvalidArguments: `args` do not fit the type's model.
+            UnknownDependency: the tenant has no job of an id in `depends_on`.
         """
-        job_type = get_job_type(name)
-        checked = _check(job_type.args_model, args)
-        job = NewJob(
-            id=job_id or uuid4().hex,
-            tenant=tenant,
-            type=name,
-            args=checked.model_dump(mode="json"),
-            queue=queue or job_type.queue,
-            description=job_type.description(checked),
-            timeout=timeout or job_type.timeout,
-            retries=job_type.retries if retries is None else retries,
-            ttl=self._ttl,
-            due=due if due and due > time.time() else None,
-            fingerprint=fingerprint(name, checked) if job_type.reuse else None,
-            fresh=fresh,
-            reuse_seconds=job_type.reuse,
-        )
-        return enqueue(self._redis, job)
+        options = Options(queue, timeout, retries, due, fresh, depends_on, on_dependency_failure)
+        job = prepare(name, args, tenant, self._ttl, options)
+        return enqueue(self._redis, replace(job, id=job_id) if job_id else job)
 
     def get(self, tenant: str, job_id: str) -> JobView:
         """Return a job of the tenant.
@@ -195,6 +175,7 @@ class JobClient:
         view = self.get(tenant, job_id)
         if not view.ended:
             raise WrongState(view)
+        dependencies.settle(self._redis, job_id)
         Job.fetch(job_id, connection=self._redis, serializer=JSONSerializer).delete()
         with self._redis.pipeline() as pipeline:
             pipeline.delete(*keys.of_job(tenant, job_id))
@@ -213,10 +194,10 @@ class JobClient:
             return view
         if view.ended:
             raise WrongState(view)
-        if view.state == "running":
+        if not dependencies.cancel(self._redis, job_id):
             self._stop_running(tenant, view)
-        else:
-            self._cancel_waiting(tenant, job_id)
+        elif self._on_canceled:
+            dependencies.tell_canceled(self._redis, self._on_canceled)
         return self.get(tenant, job_id)
 
     def requeue(self, tenant: str, job_id: str) -> JobView:
@@ -235,21 +216,6 @@ class JobClient:
             return self.get(tenant, job_id)
         return self.get(tenant, job_id)
 
-    def _cancel_waiting(self, tenant: str, job_id: str) -> None:
-        job = Job.fetch(job_id, connection=self._redis, serializer=JSONSerializer)
-        try:
-            job.cancel()
-        except InvalidJobOperation:  # another request was quicker
-            return
-        if self._on_canceled:
-            self._on_canceled(job)
-        key = keys.events(tenant, job_id)
-        with self._redis.pipeline() as pipeline:
-            pipeline.expire(Job.key_for(job_id), self._ttl)
-            pipeline.xadd(key, end_event("canceled"))  # type: ignore[arg-type]
-            pipeline.expire(key, self._ttl)
-            pipeline.execute()
-
     def _stop_running(self, tenant: str, view: JobView) -> None:
         """Tell the job at its next checkpoint, and its worker at once."""
         with self._redis.pipeline() as pipeline:
@@ -260,13 +226,3 @@ class JobClient:
             send_stop_job_command(self._redis, view.id, serializer=JSONSerializer)
         except (InvalidJobOperation, NoSuchJobError):  # it ended between the look and the word
             return
-
-
-def _check(model: type[BaseModel], args: BaseModel | dict[str, Any]) -> BaseModel:
-    if isinstance(args, model):
-        return args
-    try:
-        return model.model_validate(args)
-    except ValidationError as error:
-        fields = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors())
-        raise InvalidArguments(f"These arguments do not fit: {fields}.") from None

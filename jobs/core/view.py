@@ -5,7 +5,7 @@ RQ's status is the truth; `CLIENT_STATES` says it in the client's words.
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 from redis import Redis
@@ -15,6 +15,7 @@ from rq.serializers import JSONSerializer
 
 from jobs.core import keys
 from jobs.core.errors import JobCanceled, JobError
+from jobs.core.webhooks import WebhookView, read_webhooks
 
 CLIENT_STATES = {
     JobStatus.CREATED: "queued",
@@ -69,6 +70,13 @@ class Problem(BaseModel):
     message: str
 
 
+class WaitsFor(BaseModel):
+    """What keeps a waiting job: other jobs, by id, or the jobs of a batch, by its id."""
+
+    reason: Literal["jobs", "batch"]
+    ids: list[str]
+
+
 class JobView(BaseModel):
     """A job as its owner sees it. Times are UTC; `position` counts from 0, the next job to start."""
 
@@ -87,6 +95,10 @@ class JobView(BaseModel):
     ended_at: datetime | None = None
     next_attempt_at: datetime | None = Field(default=None, description="When a scheduled or retrying job is due.")
     worker: str | None = None
+    batch_id: str | None = Field(default=None, description="The batch that it is a job of.")
+    depends_on: list[str] = Field(default=[], description="Jobs that had to end before it may start.")
+    waits_for: WaitsFor | None = Field(default=None, description="What keeps a waiting job.")
+    webhooks: list[WebhookView] = Field(default=[], description="Who is told of its end.")
     result: Any = None
     error: Problem | None = None
 
@@ -116,19 +128,23 @@ def read_jobs(redis: Redis, tenant: str, job_ids: list[str]) -> list[JobView | N
             pipeline.hmget(keys.state(tenant, job_id), "progress", "paused")
             pipeline.lrange(keys.attempts(tenant, job_id), 0, -1)
             pipeline.xrevrange(f"rq:results:{job_id}", count=1)
+            pipeline.hgetall(keys.webhooks(tenant, job_id))
         raw = pipeline.execute()
-    views = [_read(redis, tenant, job_id, *raw[4 * n : 4 * n + 4]) for n, job_id in enumerate(job_ids)]
+    views = [_read(redis, tenant, job_id, *raw[5 * n : 5 * n + 5]) for n, job_id in enumerate(job_ids)]
     _add_places(redis, [view for view in views if view])
     return views
 
 
-def _read(redis: Redis, tenant: str, job_id: str, raw: Any, state: Any, attempts: Any, results: Any) -> JobView | None:
+def _read(redis: Redis, tenant: str, job_id: str, raw: Any, *rest: Any) -> JobView | None:
     job = _restore(redis, job_id, raw)
     if job is None or job.meta.get("tenant") != tenant:
         return None
-    progress, paused = state
+    (progress, paused), attempts, results, webhooks = rest
     view = _view(job, progress, bool(paused), [Attempt.model_validate_json(attempt) for attempt in attempts])
+    view.webhooks = read_webhooks(webhooks)
     _add_outcome(view, results)
+    if view.state == "canceled" and (cause := raw.get(b"offstage_cause")):
+        view.error = Problem.model_validate_json(cause)
     return view
 
 
@@ -163,7 +179,17 @@ def _view(job: Job, progress: bytes | None, paused: bool, attempts: list[Attempt
         started_at=job.started_at,
         ended_at=job.ended_at,
         worker=job.worker_name,
+        batch_id=job.meta.get("batch"),
+        depends_on=job._dependency_ids,
+        waits_for=_waits_for(job) if state == "waiting" else None,
     )
+
+
+def _waits_for(job: Job) -> WaitsFor | None:
+    if job._dependency_ids:
+        return WaitsFor(reason="jobs", ids=job._dependency_ids)
+    batch = job.meta.get("after_batch")
+    return WaitsFor(reason="batch", ids=[batch]) if batch else None
 
 
 def _add_outcome(view: JobView, results: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
@@ -183,21 +209,32 @@ def _add_outcome(view: JobView, results: list[tuple[bytes, dict[bytes, bytes]]])
 
 
 def _add_places(redis: Redis, views: list[JobView]) -> None:
-    """Add where waiting jobs stand: their place in the queue, or when they are due."""
+    """Add where waiting jobs stand: their place in the queue, when they are due, or which jobs they still wait for."""
     queued = [view for view in views if view.state == "queued"]
     timed = [view for view in views if view.state in ("scheduled", "retrying")]
-    if not queued and not timed:
+    parents = list(dict.fromkeys(job_id for view in views if view.waits_for for job_id in view.waits_for.ids))
+    if not queued and not timed and not parents:
         return
     with redis.pipeline(transaction=False) as pipeline:
         for view in queued:
             pipeline.lpos(f"rq:queue:{view.queue}", view.id)
         for view in timed:
             pipeline.zscore(f"rq:scheduled:{view.queue}", view.id)
+        for job_id in parents:
+            pipeline.hget(Job.key_for(job_id), "status")
         found = pipeline.execute()
     for view, position in zip(queued, found, strict=False):
         view.position = position
-    for view, due in zip(timed, found[len(queued) :], strict=True):
+    for view, due in zip(timed, found[len(queued) :], strict=False):
         view.next_attempt_at = None if due is None else datetime.fromtimestamp(due, UTC)
+    statuses = dict(zip(parents, found[len(queued) + len(timed) :], strict=True))
+    for view in views:
+        if view.waits_for and view.waits_for.reason == "jobs":
+            view.waits_for.ids = [job_id for job_id in view.waits_for.ids if not _has_ended(statuses[job_id])]
+
+
+def _has_ended(status: bytes | None) -> bool:
+    return status is None or CLIENT_STATES[JobStatus(status.decode())] in END_STATES
 
 
 def attempt_record(number: int, started: datetime | None, worker: str, failure: Any) -> str:

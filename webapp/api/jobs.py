@@ -1,19 +1,21 @@
 """Any job: look at it, follow it, stop it, start it again."""
 
 import time
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from flask import Response, abort, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from jobs.core.client import JobFilter
+from jobs.core.enqueue import OnDependencyFailure
 from jobs.core.errors import UnknownJobType
 from jobs.core.events import FROM_START, is_event_id, read_events
 from jobs.core.spec import JobType, QueueName, discover, get_job_type
 from jobs.core.view import JobView
 from webapp.extension import offstage
 from webapp.responses import MAX_PAGE, accepted, decode_cursor, encode_cursor, job_json, job_response
+from webapp.webhooks import attach, checked
 
 bp = APIBlueprint("jobs", __name__, abp_tags=[Tag(name="jobs", description="Any job")])
 
@@ -21,6 +23,7 @@ MAX_WAIT_SECONDS = 30
 MAX_TIMEOUT = 24 * 3600
 MAX_RETRIES = 20
 MAX_DELAY = 366 * 24 * 3600
+MAX_PARENTS = 100
 
 JobState = Literal["queued", "scheduled", "waiting", "running", "retrying", "paused", "completed", "failed", "canceled"]
 
@@ -76,7 +79,9 @@ class TypePath(BaseModel):
 
 class StartBody(BaseModel):
     """`args` as the type's schema says. The rest takes the place of the type's own: `timeout` in seconds, `delay` in
-    seconds or `run_at` for later, `fresh` to start anew what an equal request has started or done."""
+    seconds or `run_at` for later, `fresh` to start anew what an equal request has started or done. It starts when the
+    jobs of `depends_on` have completed; if one does not, it is canceled, or runs all the same
+    (`on_dependency_failure`)."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -87,6 +92,9 @@ class StartBody(BaseModel):
     delay: float | None = Field(default=None, ge=0, le=MAX_DELAY, allow_inf_nan=False)
     run_at: AwareDatetime | None = None
     fresh: bool = False
+    webhook_url: str | None = Field(default=None, max_length=2000)
+    depends_on: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(default=[], max_length=MAX_PARENTS)
+    on_dependency_failure: OnDependencyFailure = "cancel"
 
     @model_validator(mode="after")
     def _one_time(self) -> Self:
@@ -124,6 +132,7 @@ def start_job(path: TypePath, body: StartBody) -> Response:
     """Start a job of a public type."""
     if not get_job_type(path.job_type).public:
         raise UnknownJobType(f"No job type that clients may start is called {path.job_type!r}.")
+    webhook = checked(body.webhook_url)
     job_id = offstage().client.start(
         path.job_type,
         body.args,
@@ -133,7 +142,10 @@ def start_job(path: TypePath, body: StartBody) -> Response:
         retries=body.retries,
         due=body.due(),
         fresh=body.fresh,
+        depends_on=body.depends_on,
+        on_dependency_failure=body.on_dependency_failure,
     )
+    attach(webhook, job_id)
     return accepted(job_id, type=path.job_type)
 
 

@@ -1,19 +1,17 @@
 -- Record a job that returned, and start the next one, in one step. KEYS: queues, in the order to look at them.
 -- ARGV: job, execution, queue name, end (ISO), end (seconds), result TTL, result (base64, or ''),
 -- start (seconds), worker, prefix, '1' to start the next job, the job's event stream (or ''), its last entry, its TTL,
--- '1' if the job has dependencies, '1' to count now, jobs to count, their seconds, then those of `begin`, then
--- superfluous fields of the hash. Returns what start.lua returns; {'dependents'} if others wait for the job and nothing was done.
+-- its tenant, batch (or '') and number in that, '1' if the job has dependencies, '1' to count now, jobs to count, their
+-- seconds, then those of `begin`, then superfluous fields of the hash. Returns what start.lua returns; {'dependents'} if
+-- others wait for a plain RQ job and nothing was done.
 -- The worker's counts are written when asked for, and whenever no job follows.
 --@include fair.lua
 --@include pop.lua
-local START = 19
-
--- A stream is born with 4 KiB of room; a copy is as large as what it holds.
-local function shrink(key, ttl)
-  redis.call('COPY', key, 'offstage:copy', 'REPLACE')
-  redis.call('RENAME', 'offstage:copy', key)
-  if ttl > 0 then redis.call('EXPIRE', key, ttl) else redis.call('PERSIST', key) end
-end
+--@include shrink.lua
+--@include place.lua
+--@include batch.lua
+--@include dependents.lua
+local START = 22
 
 -- Redis may have lost the start (it came back a second older), or another worker took this one for dead and put the
 -- job back: if nobody has started it since, its result is as good as any.
@@ -36,17 +34,25 @@ local function record(id, execution, queue, prefix, worker)
   shrink(results, ttl)
   if ttl > 0 then
     redis.call('EXPIRE', key, ttl)
-    if ARGV[15] == '1' then redis.call('EXPIRE', prefix .. ':job::' .. id .. ':dependencies', ttl) end
+    if ARGV[18] == '1' then redis.call('EXPIRE', prefix .. ':job::' .. id .. ':dependencies', ttl) end
   end
   redis.call('ZADD', prefix .. ':finished:' .. queue, ttl > 0 and ARGV[5] + ttl or '+inf', id)
   if ARGV[12] ~= '' then
     redis.call('XADD', ARGV[12], '*', 'kind', 'end', 'data', ARGV[13])
     shrink(ARGV[12], tonumber(ARGV[14]))
+    if ARGV[16] ~= '' then
+      local started = redis.call('HGET', key, 'started_at') or ''
+      member_ended(prefix, ARGV[15], ARGV[16], ARGV[17], 'completed', started, iso, ARGV[5])
+    end
+    if redis.call('EXISTS', key .. ':dependents', hooks_key(ARGV[15], id)) > 0 then
+      settle(prefix, id, iso, ARGV[5])
+      start_deliveries(prefix, ARGV[15], id, 'completed', iso, ARGV[5])
+    end
   end
 end
 
 local id, execution, queue, worker, prefix = ARGV[1], ARGV[2], ARGV[3], ARGV[9], ARGV[10]
-if redis.call('EXISTS', prefix .. ':job:' .. id .. ':dependents') == 1 then return {'dependents'} end
+if ARGV[12] == '' and redis.call('EXISTS', prefix .. ':job:' .. id .. ':dependents') == 1 then return {'dependents'} end
 local member = id .. ':' .. execution
 local owned = redis.call('DEL', prefix .. ':execution:' .. member) == 1
 if owned or reclaim(prefix, id, queue, prefix .. ':job:' .. id) then record(id, execution, queue, prefix, worker) end
@@ -57,8 +63,8 @@ redis.call('SREM', mine, member)
 local worker_key = prefix .. ':worker:' .. worker
 local reply = ARGV[11] == '1' and begin(START, true) or {}
 if #reply == 0 and redis.call('EXISTS', mine) == 0 then redis.call('HSET', worker_key, 'state', 'idle') end
-if ARGV[16] == '1' or #reply < 3 then
-  redis.call('HINCRBY', worker_key, 'successful_job_count', ARGV[17])
-  redis.call('HINCRBYFLOAT', worker_key, 'total_working_time', ARGV[18])
+if ARGV[19] == '1' or #reply < 3 then
+  redis.call('HINCRBY', worker_key, 'successful_job_count', ARGV[20])
+  redis.call('HINCRBYFLOAT', worker_key, 'total_working_time', ARGV[21])
 end
 return reply

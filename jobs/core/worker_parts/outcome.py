@@ -23,6 +23,7 @@ from jobs.core.errors import JobError
 from jobs.core.events import end_event
 from jobs.core.job import OffstageJob
 from jobs.core.spec import CANCELED, Failure
+from jobs.core.webhooks import add_deliveries
 from jobs.core.worker_parts.outage import until_back
 
 if TYPE_CHECKING:
@@ -259,3 +260,4 @@ def _add_end(pipeline: "Pipeline", job: OffstageJob, state: str, failure: Failur
         if (ttl := job.result_ttl or 0) > 0:
             pipeline.expire(key, ttl)
         dependencies.settle_with(pipeline, job.id)
+        add_deliveries(pipeline, job.meta["tenant"], job.id, state, job.ended_at)
