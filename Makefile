@@ -35,7 +35,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench
 
 key: $(VENV)/.installed
-	@$(BIN)/python -m webapp.auth $(TENANT)
+	@$(BIN)/python -W ignore::RuntimeWarning -m webapp.auth $(TENANT)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
