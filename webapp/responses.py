@@ -2,14 +2,17 @@
 
 import base64
 import binascii
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from flask import Response, abort, jsonify
 
 from jobs.core.view import JobView
 
 MAX_PAGE = 100
-MAX_POSITION = 2**63
+MAX_ROW_ID = 2**63
+
+T = TypeVar("T")
 
 
 def accepted(job_id: str, **fields: Any) -> Response:
@@ -33,7 +36,11 @@ def job_response(view: JobView) -> Response:
 
 def job_json(view: JobView) -> dict[str, Any]:
     """Return a job as JSON data, with its links."""
-    return {**view.model_dump(mode="json"), "links": job_links(view.id)}
+    links: dict[str, Any] = job_links(view.id)
+    if view.webhooks:
+        links["redeliver"] = f"{links['self']}/webhooks/redeliver"
+        links["deliveries"] = [f"/jobs/{delivery}" for webhook in view.webhooks for delivery in webhook.deliveries]
+    return {**view.model_dump(mode="json"), "links": links}
 
 
 def job_links(job_id: str) -> dict[str, str]:
@@ -43,19 +50,27 @@ def job_links(job_id: str) -> dict[str, str]:
     return {"self": base, **{act: f"{base}/{act}" for act in acts}}
 
 
-def encode_cursor(position: str | float) -> str:
-    """Return an opaque cursor for a position in a list."""
-    return base64.urlsafe_b64encode(str(position).encode()).decode().rstrip("=")
+def encode_cursor(place: object) -> str:
+    """Return an opaque cursor for a place in a list."""
+    return base64.urlsafe_b64encode(str(place).encode()).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str | None, kind: type[int] | type[float]) -> Any:
-    """Return the position of a cursor, or None without one; a cursor that we did not give out is a 400."""
+def decode_cursor(cursor: str | None, parse: Callable[[str], T]) -> T | None:
+    """Return the place of a cursor, or None without one; a cursor that we did not give out is a 400.
+
+    `parse` turns the text of a place into it, and raises ValueError if it is none.
+    """
     if cursor is None:
         return None
     try:
-        position = kind(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode())
+        return parse(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode())
     except (binascii.Error, UnicodeError, ValueError):
-        position = -1
-    if not 0 <= position < MAX_POSITION:  # neither is NaN
         abort(400, "This cursor is not one of ours.")
-    return position
+
+
+def row_id(text: str) -> int:
+    """Return a place that is the id of a row. Raises ValueError if it is none."""
+    number = int(text)
+    if not 0 <= number < MAX_ROW_ID:
+        raise ValueError(text)
+    return number

@@ -21,6 +21,7 @@ from jobs.core.worker_parts.scripts import call
 
 MAX_ROUNDS = 20  # looks for jobs that fit a filter, before a page is given as it is
 PREFIX = "rq"
+MAX_SECONDS = 2**40
 
 
 class WrongState(Exception):
@@ -59,7 +60,26 @@ class Page:
     """Some jobs of a list. `last` is the place to go on from; None at the end of the list."""
 
     jobs: list[JobView]
-    last: float | None
+    last: "Place | None"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in a tenant's list of jobs: right after a job, which may be gone meanwhile."""
+
+    created: float
+    job_id: str
+
+    def __str__(self) -> str:
+        return f"{self.created!r}/{self.job_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Place":
+        """Return the place of its text. Raises ValueError if it is none."""
+        created, _, job_id = text.partition("/")
+        if not 0 <= float(created) < MAX_SECONDS or not job_id.isalnum():
+            raise ValueError(text)
+        return cls(float(created), job_id)
 
 
 class JobClient:
@@ -110,29 +130,32 @@ class JobClient:
         """
         return read_job(self._redis, tenant, job_id)
 
-    def list(
-        self, tenant: str, *, before: float | None = None, limit: int = 20, only: "JobFilter | None" = None
-    ) -> "Page":
-        """Return a tenant's jobs, newest first, from the creation time `before` on (seconds since 1970).
+    def list(self, tenant: str, *, after: Place | None = None, limit: int = 20, only: JobFilter | None = None) -> Page:
+        """Return a tenant's jobs, newest first, from right after a place on.
 
         Ended jobs that Redis has dropped are dropped from the tenant's index as they are met. A filter that fits few
         jobs may give a page with less than `limit`, or none, and still a place to go on from.
         """
         found: list[JobView] = []
-        at = before
         for _ in range(MAX_ROUNDS):
-            upper = "+inf" if at is None else f"({at!r}"
-            ids: Any = self._redis.zrange(
-                keys.jobs(tenant), upper, "-inf", byscore=True, desc=True, offset=0, num=limit, withscores=True
-            )
-            for (_, at), view in zip(ids, self._read(tenant, ids), strict=True):
+            start = self._rank(tenant, after)
+            ids: Any = self._redis.zrange(keys.jobs(tenant), start, start + limit - 1, desc=True, withscores=True)
+            for (job_id, created), view in zip(ids, self._read(tenant, ids), strict=True):
+                after = Place(created, job_id.decode())
                 if view and (only is None or only.fits(view)):
                     found.append(view)
                     if len(found) == limit:
-                        return Page(found, at)
+                        return Page(found, after)
             if len(ids) < limit:
                 return Page(found, None)
-        return Page(found, at)
+        return Page(found, after)
+
+    def _rank(self, tenant: str, after: Place | None) -> int:
+        """Return how many jobs of the list come before a place; jobs may have come or gone since it was given out."""
+        if after is None:
+            return 0
+        rank: Any = self._redis.zrevrank(keys.jobs(tenant), after.job_id)
+        return self._redis.zcount(keys.jobs(tenant), f"({after.created!r}", "+inf") if rank is None else int(rank) + 1
 
     def _read(self, tenant: str, ids: Any) -> Sequence[JobView | None]:
         views = read_jobs(self._redis, tenant, [job_id.decode() for job_id, _ in ids])

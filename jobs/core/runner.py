@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rq import Retry, get_current_job
 from rq.job import Job
 from rq.timeouts import JobTimeoutException
+from rq.utils import now
 
 from jobs.core import keys
 from jobs.core.client import JobClient
@@ -27,6 +28,7 @@ from jobs.core.errors import (
 )
 from jobs.core.events import add_event
 from jobs.core.spec import Failure, JobType, discover, get_job_type
+from jobs.core.statistics import attempt_failed
 from jobs.core.view import attempt_record
 from jobs.core.worker_parts.outage import until_back
 
@@ -152,12 +154,15 @@ def _keep_attempt(services: "Services", job: Job, error: BaseException) -> int |
     with services.redis.pipeline() as pipeline:
         pipeline.rpush(key, attempt_record(number, job.started_at, job.worker_name or "", failure))
         pipeline.expire(key, ttl)
+        seconds = (now() - job.started_at).total_seconds() if job.started_at else 0.0
+        attempt_failed(pipeline, tenant, job.meta.get("type", ""), seconds, failure.code)
         if again:
             retry = {"state": "retrying", "wait": wait, "error": {"code": failure.code, "message": failure.message}}
             add_event(pipeline, tenant, job.id, "status", retry, ttl=ttl)
-        else:  # a later `rq requeue` has all attempts again
+        else:  # a later `rq requeue` has all attempts again, and is not stopped by an old word
             job.number_of_retries = 0
             pipeline.hset(job.key, "number_of_retries", 0)
+            pipeline.hdel(keys.state(tenant, job.id), "cancel", "pause")
         pipeline.execute()
     return wait
 

@@ -13,7 +13,8 @@ from webapp.api.jobs import ListQuery
 from webapp.errors import problem
 from webapp.extension import offstage
 from webapp.multipart import file_part
-from webapp.responses import MAX_PAGE, accepted, decode_cursor, encode_cursor
+from webapp.responses import MAX_PAGE, accepted, decode_cursor, encode_cursor, row_id
+from webapp.webhooks import attach, checked
 
 bp = APIBlueprint("documents", __name__, abp_tags=[Tag(name="documents", description="Upload, search, ask")])
 
@@ -24,6 +25,12 @@ class DocumentPath(BaseModel):
     """A document's id."""
 
     document_id: DocumentId
+
+
+class UploadQuery(BaseModel):
+    """`webhook_url`: told when the document has been read; it may be a field of the form as well."""
+
+    webhook_url: str | None = Field(default=None, max_length=2000)
 
 
 class AskBody(BaseModel):
@@ -44,13 +51,16 @@ class SearchQuery(BaseModel):
 
 
 @bp.post("/upload")
-def upload() -> Response:
+def upload(query: UploadQuery) -> Response:
     """Take a document in and start reading it."""
-    file = file_part(request, "file")
+    webhooks = [checked(query.webhook_url)]
+    file = file_part(request, "file", lambda fields: webhooks.append(checked(fields.get("webhook_url"))))
     if file is None:
         return problem(422, "missing_file", "Send the document as the multipart field `file`.")
     app = offstage()
     document = documents.receive(app.services, app.client, g.tenant, file, file.filename)
+    for webhook in webhooks:
+        attach(webhook, document.job_id)
     return accepted(
         document.job_id,
         message="文档上传成功，正在后台处理",
@@ -64,7 +74,7 @@ def upload() -> Response:
 def list_documents(query: ListQuery) -> Response:
     """List the caller's documents, newest first."""
     limit = min(query.limit, MAX_PAGE)
-    before = decode_cursor(query.cursor, int)
+    before = decode_cursor(query.cursor, row_id)
     page = offstage().services.documents.list(g.tenant, before=before, limit=limit)
     cursor = encode_cursor(page[-1].id) if len(page) == limit else None
     return jsonify(documents=[document_json(document) for document in page], next_cursor=cursor)

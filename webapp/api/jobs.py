@@ -7,7 +7,7 @@ from flask import Response, abort, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from jobs.core.client import JobFilter
+from jobs.core.client import JobFilter, Place
 from jobs.core.enqueue import OnDependencyFailure
 from jobs.core.errors import UnknownJobType
 from jobs.core.events import FROM_START, is_event_id, read_events
@@ -121,9 +121,9 @@ class EventsQuery(BaseModel):
 def list_jobs(query: JobsQuery) -> Response:
     """List the caller's jobs, newest first; by type, state, queue or time of creation if asked."""
     only = JobFilter(query.type, query.state, query.queue, query.since, query.until)
-    before = decode_cursor(query.cursor, float)
-    page = offstage().client.list(g.tenant, before=before, limit=min(query.limit, MAX_PAGE), only=only)
-    cursor = encode_cursor(repr(page.last)) if page.last else None
+    after = decode_cursor(query.cursor, Place.parse)
+    page = offstage().client.list(g.tenant, after=after, limit=min(query.limit, MAX_PAGE), only=only)
+    cursor = encode_cursor(page.last) if page.last else None
     return jsonify(jobs=[job_json(view) for view in page.jobs], next_cursor=cursor)
 
 

@@ -13,7 +13,7 @@ from jobs.core.schedules import ScheduleSpec, run_id
 from jobs.stores.schedules import Schedule, ScheduleStore
 from webapp.api.jobs import ListQuery
 from webapp.extension import offstage
-from webapp.responses import MAX_PAGE, decode_cursor, encode_cursor
+from webapp.responses import MAX_PAGE, decode_cursor, encode_cursor, row_id
 
 bp = APIBlueprint("schedules", __name__, abp_tags=[Tag(name="schedules", description="Jobs by cron or interval")])
 
@@ -53,7 +53,7 @@ def create_schedule(body: ScheduleSpec) -> Response:
 def list_schedules(query: ListQuery) -> Response:
     """List the caller's schedules, newest first, those of the service's file among them."""
     limit = min(query.limit, MAX_PAGE)
-    page = _store().list(g.tenant, before=decode_cursor(query.cursor, int), limit=limit)
+    page = _store().list(g.tenant, before=decode_cursor(query.cursor, row_id), limit=limit)
     cursor = encode_cursor(page[-1].number) if len(page) == limit else None
     return jsonify(schedules=[schedule_json(schedule) for schedule in page], next_cursor=cursor)
 

@@ -11,6 +11,7 @@ from rq.serializers import JSONSerializer
 from jobs.core import keys, spec
 from jobs.core.client import JobClient, JobFilter, WrongState
 from jobs.core.context import JobContext
+from jobs.core.errors import NonRetryableError
 from jobs.core.events import read_events
 from jobs.core.view import JobNotFound
 from jobs.services import Services
@@ -45,7 +46,7 @@ def test_jobs_are_listed_newest_first_in_pages(services: Services, client: JobCl
 
     ids = [client.start("words.repeat", {"word": str(n)}, tenant=TENANT) for n in range(5)]
     first = client.list(TENANT, limit=2)
-    second = client.list(TENANT, before=first.last, limit=2)
+    second = client.list(TENANT, after=first.last, limit=2)
     assert [view.id for view in first.jobs + second.jobs] == ids[:0:-1]
     services.redis.delete(Job.key_for(ids[0]))
     assert [view.id for view in client.list(TENANT, limit=10).jobs] == ids[:0:-1]
@@ -131,7 +132,7 @@ def test_lists_are_filtered(services: Services, client: JobClient) -> None:
     assert ids(until=client.get(TENANT, waiting[0]).created_at) == [done]
     assert ids(since=client.get(TENANT, waiting[2]).created_at) == [waiting[2]]
     page = client.list(TENANT, limit=2, only=JobFilter(queue="low"))
-    rest = client.list(TENANT, before=page.last, limit=2, only=JobFilter(queue="low"))
+    rest = client.list(TENANT, after=page.last, limit=2, only=JobFilter(queue="low"))
     assert [view.id for view in page.jobs + rest.jobs] == waiting[::-1]
 
 
@@ -150,3 +151,47 @@ def test_a_request_may_override_what_the_type_says(services: Services, client: J
     assert view.next_attempt_at
     assert abs(view.next_attempt_at.timestamp() - due) < 0.01
     assert Job.fetch(job_id, connection=services.redis, serializer=JSONSerializer).timeout == 5
+
+
+def test_jobs_of_the_same_moment_are_all_listed(services: Services, client: JobClient) -> None:
+    """A batch comes in one instant; a page goes on within it, also when its last job is gone meanwhile."""
+
+    @spec.job("words.repeat")
+    def repeat(ctx: JobContext, args: WordArgs) -> str:
+        return args.word
+
+    ids = {client.start("words.repeat", {"word": "x"}, tenant=TENANT) for _ in range(7)}
+    services.redis.zadd(keys.jobs(TENANT), dict.fromkeys(ids, 1e9), xx=True)
+    seen: list[str] = []
+    after = None
+    while True:
+        page = client.list(TENANT, after=after, limit=2)
+        seen += [view.id for view in page.jobs]
+        if page.last is None:
+            break
+        after = page.last
+    assert len(seen) == 7
+    assert set(seen) == ids
+    first = client.list(TENANT, limit=2)
+    services.redis.zrem(keys.jobs(TENANT), first.jobs[-1].id)
+    rest = {view.id for view in client.list(TENANT, after=first.last).jobs}
+    assert rest >= ids - {view.id for view in first.jobs}
+
+
+def test_a_requeued_job_is_not_stopped_by_an_old_word(services: Services, client: JobClient) -> None:
+    """It failed before it heard that it should pause; started again, it runs to its end."""
+
+    @spec.job("words.steps", retries=0)
+    def steps(ctx: JobContext, args: WordArgs) -> str:
+        if not services.redis.exists("again"):
+            services.redis.hset(keys.state(TENANT, ctx.job_id), "pause", "1")
+            raise NonRetryableError
+        ctx.checkpoint()
+        return args.word
+
+    job_id = client.start("words.steps", {"word": "x"}, tenant=TENANT)
+    run_jobs(services)
+    services.redis.set("again", "1")
+    client.requeue(TENANT, job_id)
+    run_jobs(services)
+    assert client.get(TENANT, job_id).state == "completed"
