@@ -10,7 +10,7 @@ from jobs.core.client import JobClient
 from jobs.core.runner import run_failure_hook
 from jobs.core.spec import CANCELED, discover
 from jobs.services import Services, build_services
-from webapp.api import documents, jobs, ops, schedules
+from webapp.api import documents, jobs, ops, schedules, statistics, webhooks
 from webapp.auth import register_auth
 from webapp.dashboard import register_dashboard
 from webapp.errors import invalid, register_errors
@@ -19,7 +19,7 @@ from webapp.idempotency import register_idempotency
 from webapp.requests import StrictRequest, register_limits
 from webapp.sse import EventHub, EventStreams
 
-BLUEPRINTS = (documents.bp, jobs.bp, schedules.bp, ops.bp)
+BLUEPRINTS = (documents.bp, jobs.bp, schedules.bp, statistics.bp, webhooks.bp, ops.bp)
 
 
 class _App(OpenAPI):

@@ -26,6 +26,11 @@ def jobs(tenant: str) -> str:
     return f"offstage:{tenant}:jobs"
 
 
+def batch(tenant: str, batch_id: str) -> str:
+    """Hash: a batch. Beside it, `:open`, `:completed`, `:failed` and `:canceled`, the numbers of its jobs."""
+    return f"offstage:{tenant}:batch:{batch_id}"
+
+
 def fingerprint(tenant: str, digest: str) -> str:
     """String: the id of the newest job of that fingerprint."""
     return f"offstage:{tenant}:fingerprint:{digest}"
@@ -36,6 +41,31 @@ def fair(queue: str) -> str:
     return f"offstage:fair:{queue}"
 
 
+def durations(tenant: str, kind: str) -> str:
+    """List: seconds of the last attempts of a job type, newest first; of a failed one followed by its code."""
+    return f"offstage:{tenant}:durations:{kind}"
+
+
+def attempt_counts(tenant: str, kind: str) -> str:
+    """Hash: how many attempts of a job type `completed`, and `failed:CODE`."""
+    return f"offstage:{tenant}:attempts-of:{kind}"
+
+
+def kind_durations(kind: str) -> str:
+    """List: seconds of the last completed attempts of a job type, of all tenants."""
+    return f"offstage:durations:{kind}"
+
+
+def ended(queue: str, bucket: int) -> str:
+    """String: how many jobs of a queue ended in ten seconds; `bucket` is their number since 1970."""
+    return f"offstage:ended:{queue}:{bucket}"
+
+
+def webhooks(tenant: str, job_id: str) -> str:
+    """Hash: who is told of the job's end, and the deliveries that did so."""
+    return f"offstage:{tenant}:webhooks:{job_id}"
+
+
 def of_job(tenant: str, job_id: str) -> list[str]:
     """Every key of ours that belongs to one job."""
-    return [key(tenant, job_id) for key in (events, state, steps, attempts)]
+    return [key(tenant, job_id) for key in (events, state, steps, attempts, webhooks)]

@@ -71,10 +71,12 @@ class Problem(BaseModel):
 
 
 class WaitsFor(BaseModel):
-    """What keeps a waiting job: other jobs, by id, or the jobs of a batch, by its id."""
+    """What keeps a job from starting: `ids` of other jobs or of a batch, its `position` in the queue, or its time."""
 
-    reason: Literal["jobs", "batch"]
-    ids: list[str]
+    reason: Literal["jobs", "batch", "queue", "suspended", "schedule", "backoff", "paused", "limit"]
+    ids: list[str] = []
+    position: int | None = None
+    until: datetime | None = None
 
 
 class JobView(BaseModel):
@@ -98,6 +100,8 @@ class JobView(BaseModel):
     batch_id: str | None = Field(default=None, description="The batch that it is a job of.")
     depends_on: list[str] = Field(default=[], description="Jobs that had to end before it may start.")
     waits_for: WaitsFor | None = Field(default=None, description="What keeps a waiting job.")
+    expected_start_seconds: float | None = Field(default=None, description="Estimated wait from now on, if known.")
+    expected_seconds: float | None = Field(default=None, description="What a job of its type takes, if known.")
     webhooks: list[WebhookView] = Field(default=[], description="Who is told of its end.")
     result: Any = None
     error: Problem | None = None

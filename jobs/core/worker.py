@@ -83,6 +83,10 @@ class OffstageWorker(Worker):
         self.isolated_memory_mb = config.isolated_memory_mb
         self.isolated_cpu_seconds = config.isolated_cpu_seconds
 
+    def serialize(self) -> dict[Any, Any]:
+        """Return what Redis knows of this worker; `threads` is ours, for estimates."""
+        return {**super().serialize(), "threads": self.threads}
+
     # The loop of the parent
 
     def work(

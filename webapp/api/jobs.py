@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from jobs.core.client import JobFilter, Place
 from jobs.core.enqueue import OnDependencyFailure
 from jobs.core.errors import UnknownJobType
+from jobs.core.estimate import explain
 from jobs.core.events import FROM_START, is_event_id, read_events
 from jobs.core.spec import JobType, QueueName, discover, get_job_type
 from jobs.core.view import JobView
@@ -159,7 +160,8 @@ def list_job_types() -> Response:
 @bp.get("/jobs/<string:job_id>", responses={200: JobView})
 def get_job(path: JobPath, query: WaitQuery) -> Response:
     """Return a job, straight from Redis; with `wait`, when it has ended."""
-    return job_response(offstage().streams.wait(g.tenant, path.job_id, min(query.wait, MAX_WAIT_SECONDS)))
+    view = offstage().streams.wait(g.tenant, path.job_id, min(query.wait, MAX_WAIT_SECONDS))
+    return job_response(explain(offstage().services.redis, g.tenant, view))
 
 
 @bp.get("/jobs/<string:job_id>/events")

@@ -1,15 +1,12 @@
-"""Operation: is it alive, is it ready, how long are the queues."""
-
-from typing import cast
+"""Operation: is it alive, is it ready."""
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 from sqlalchemy import text
 
-from config import QUEUES
 from webapp.extension import offstage
 
-bp = APIBlueprint("ops", __name__, abp_tags=[Tag(name="operation", description="Health and queues")])
+bp = APIBlueprint("ops", __name__, abp_tags=[Tag(name="operation", description="Health")])
 
 
 @bp.get("/livez")
@@ -31,23 +28,6 @@ def readyz() -> Response:
     response = jsonify(status="ok" if all(checks.values()) else "unavailable", checks=checks)
     response.status_code = 200 if all(checks.values()) else 503
     return response
-
-
-@bp.get("/queues")
-def queues() -> Response:
-    """Return each queue's depth: jobs that wait to start."""
-    redis = offstage().services.redis
-    with redis.pipeline(transaction=False) as pipeline:
-        for name in QUEUES:
-            pipeline.llen(f"rq:queue:{name}")
-            pipeline.zcard(f"rq:wip:{name}")
-        depths = cast(list[int], pipeline.execute())
-    return jsonify(
-        queues=[
-            {"name": name, "queued": queued, "running": running}
-            for name, queued, running in zip(QUEUES, depths[::2], depths[1::2], strict=True)
-        ]
-    )
 
 
 def _redis_answers() -> bool:

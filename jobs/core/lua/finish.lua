@@ -1,17 +1,18 @@
 -- Record a job that returned, and start the next one, in one step. KEYS: queues, in the order to look at them.
 -- ARGV: job, execution, queue name, end (ISO), end (seconds), result TTL, result (base64, or ''),
 -- start (seconds), worker, prefix, '1' to start the next job, the job's event stream (or ''), its last entry, its TTL,
--- its tenant, batch (or '') and number in that, '1' if the job has dependencies, '1' to count now, jobs to count, their
+-- its tenant, batch (or ''), number in that and type, '1' if the job has dependencies, '1' to count now, jobs to count, their
 -- seconds, then those of `begin`, then superfluous fields of the hash. Returns what start.lua returns; {'dependents'} if
 -- others wait for a plain RQ job and nothing was done.
 -- The worker's counts are written when asked for, and whenever no job follows.
 --@include fair.lua
 --@include pop.lua
 --@include shrink.lua
+--@include statistics.lua
 --@include place.lua
 --@include batch.lua
 --@include dependents.lua
-local START = 22
+local START = 23
 
 -- Redis may have lost the start (it came back a second older), or another worker took this one for dead and put the
 -- job back: if nobody has started it since, its result is as good as any.
@@ -34,12 +35,14 @@ local function record(id, execution, queue, prefix, worker)
   shrink(results, ttl)
   if ttl > 0 then
     redis.call('EXPIRE', key, ttl)
-    if ARGV[18] == '1' then redis.call('EXPIRE', prefix .. ':job::' .. id .. ':dependencies', ttl) end
+    if ARGV[19] == '1' then redis.call('EXPIRE', prefix .. ':job::' .. id .. ':dependencies', ttl) end
   end
   redis.call('ZADD', prefix .. ':finished:' .. queue, ttl > 0 and ARGV[5] + ttl or '+inf', id)
+  count_ended(queue, ARGV[5])
   if ARGV[12] ~= '' then
     redis.call('XADD', ARGV[12], '*', 'kind', 'end', 'data', ARGV[13])
     shrink(ARGV[12], tonumber(ARGV[14]))
+    count_completed(ARGV[15], ARGV[18], ARGV[5] - ARGV[8])
     if ARGV[16] ~= '' then
       local started = redis.call('HGET', key, 'started_at') or ''
       member_ended(prefix, ARGV[15], ARGV[16], ARGV[17], 'completed', started, iso, ARGV[5])
@@ -63,8 +66,8 @@ redis.call('SREM', mine, member)
 local worker_key = prefix .. ':worker:' .. worker
 local reply = ARGV[11] == '1' and begin(START, true) or {}
 if #reply == 0 and redis.call('EXISTS', mine) == 0 then redis.call('HSET', worker_key, 'state', 'idle') end
-if ARGV[19] == '1' or #reply < 3 then
-  redis.call('HINCRBY', worker_key, 'successful_job_count', ARGV[20])
-  redis.call('HINCRBYFLOAT', worker_key, 'total_working_time', ARGV[21])
+if ARGV[20] == '1' or #reply < 3 then
+  redis.call('HINCRBY', worker_key, 'successful_job_count', ARGV[21])
+  redis.call('HINCRBYFLOAT', worker_key, 'total_working_time', ARGV[22])
 end
 return reply

@@ -18,7 +18,7 @@ from rq.registry import ReadyJobRegistry
 from rq.repeat import Repeat
 from rq.results import Result
 
-from jobs.core import dependencies, keys
+from jobs.core import dependencies, keys, statistics
 from jobs.core.errors import JobError
 from jobs.core.events import end_event
 from jobs.core.job import OffstageJob
@@ -260,4 +260,8 @@ def _add_end(pipeline: "Pipeline", job: OffstageJob, state: str, failure: Failur
         if (ttl := job.result_ttl or 0) > 0:
             pipeline.expire(key, ttl)
         dependencies.settle_with(pipeline, job.id)
+        statistics.job_ended(pipeline, job.origin)
+        if state == "completed" and job.started_at and job.ended_at:
+            seconds = (job.ended_at - job.started_at).total_seconds()
+            statistics.attempt_completed(pipeline, job.meta["tenant"], str(job.meta.get("type", "")), seconds)
         add_deliveries(pipeline, job.meta["tenant"], job.id, state, job.ended_at)

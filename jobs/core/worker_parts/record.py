@@ -55,12 +55,12 @@ def dump(worker: "OffstageWorker", value: Any) -> str:
     return b64encode(data).decode()
 
 
-def end_of(job: OffstageJob, ttl: int) -> tuple[str, str, int, str, str, str]:
-    """Return the end event of one of our jobs (stream, entry, TTL), then its tenant, batch and number in that."""
+def end_of(job: OffstageJob, ttl: int) -> tuple[str, str, int, str, str, str, str]:
+    """Return the end event of one of our jobs (stream, entry, TTL), then its tenant, batch, number in that and type."""
     if not job.is_ours:
-        return "", "", 0, "", "", ""
+        return "", "", 0, "", "", "", ""
     tenant, batch, number = job.meta["tenant"], str(job.meta.get("batch", "")), str(job.meta.get("index", ""))
-    return keys.events(tenant, job.id), _COMPLETED, ttl, tenant, batch, number
+    return keys.events(tenant, job.id), _COMPLETED, ttl, tenant, batch, number, str(job.meta.get("type", ""))
 
 
 def superfluous(fields: dict[bytes, bytes]) -> list[bytes]:
