@@ -4,6 +4,7 @@ Importing this module reads nothing and connects nothing. `load_config()` names 
 """
 
 import ipaddress
+from base64 import b64decode
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,6 +46,7 @@ class Config(BaseSettings):
     )
     max_upload_bytes: int = Field(default=50 * 2**20, ge=1024, description="Largest document taken, in bytes.")
     max_json_bytes: int = Field(default=2**20, ge=1024, description="Largest JSON body taken, in bytes.")
+    max_batch_bytes: int = Field(default=16 * 2**20, ge=1024, description="Largest body of `POST /batches`, in bytes.")
     max_streams: int = Field(default=1000, ge=1, description="Event streams open at once in one web process.")
 
     # Jobs
@@ -63,6 +65,16 @@ class Config(BaseSettings):
 
     schedules_file: str = Field(
         default="", description="TOML file with schedules of the service's own, read when a scheduler starts."
+    )
+
+    # Webhooks
+    webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Signs webhooks: `whsec_` and Base64; each tenant's own is made of it. Two, by a comma: new, old.",
+    )
+    webhook_timeout: float = Field(default=15.0, gt=0, le=50, description="Seconds that one delivery may take.")
+    webhook_allow_private: bool = Field(
+        default=False, description="Webhooks to private addresses and any port, for tests and private networks."
     )
 
     # Documents
@@ -93,6 +105,14 @@ class Config(BaseSettings):
                 raise ValueError("each entry is <64 hex digits of SHA-256>:<tenant>; `make key` prints one")
             keys[digest.lower()] = tenant
         return keys
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _check_webhook_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        for secret in value.get_secret_value().split(",") if value else ():
+            if not _is_webhook_secret(secret.strip()):
+                raise ValueError("a secret is `whsec_` and the Base64 of 24 to 64 random bytes")
+        return value
 
     @property
     def sqlalchemy_url(self) -> str:
@@ -140,6 +160,13 @@ def load_config(**overrides: Any) -> Config:
 
 def _is_tenant(name: str) -> bool:
     return 0 < len(name) <= 64 and name.replace("-", "").replace("_", "").isalnum() and name.isascii()
+
+
+def _is_webhook_secret(text: str) -> bool:
+    try:
+        return text.startswith("whsec_") and 24 <= len(b64decode(text[6:], validate=True)) <= 64
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:

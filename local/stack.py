@@ -5,7 +5,8 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -99,6 +100,7 @@ class Stack:
             "REDIS_URL": self.redis_url,
             "DATABASE_URL": self.config.database_url,
             "DASHBOARD_PASSWORD": self.password,
+            "WEBHOOK_SECRET": _webhook_secret(self.config),
             "WEB_CONCURRENCY": str(self.config.web_concurrency),
             "API_KEYS": ",".join(f"{digest}:{tenant}" for digest, tenant in self.config.api_keys.items()),
         }
@@ -129,12 +131,23 @@ def _dashboard_password(config: Config) -> str:
     """Return the given password, or the one made at the first start: only the owner can read it."""
     if config.dashboard_password:
         return config.dashboard_password.get_secret_value()
-    file = config.data_dir / "dashboard-password"
+    return _kept(config.data_dir / "dashboard-password", lambda: secrets.token_urlsafe(12))
+
+
+def _webhook_secret(config: Config) -> str:
+    """Return the given secret, or the one made at the first start."""
+    if config.webhook_secret:
+        return config.webhook_secret.get_secret_value()
+    return _kept(config.data_dir / "webhook-secret", lambda: f"whsec_{b64encode(secrets.token_bytes(32)).decode()}")
+
+
+def _kept(file: Path, make: Callable[[], str]) -> str:
+    """Return what a file holds that only its owner can read; made now, if there is none."""
     with contextlib.suppress(FileExistsError):
-        config.data_dir.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as new:
-            new.write(secrets.token_urlsafe(12))
+            new.write(make())
     return file.read_text().strip()
 
 

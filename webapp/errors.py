@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 from jobs.core.client import WrongState
 from jobs.core.errors import InvalidArguments, UnknownJobType
 from jobs.core.view import JobNotFound
+from jobs.core.webhooks import TooManyWebhooks
 from jobs.domain.documents import (
     Corrupt,
     DocumentNotFound,
@@ -27,6 +28,7 @@ from jobs.domain.documents import (
 )
 from jobs.stores.blobs import StorageError, StorageFull
 from jobs.stores.schedules import ScheduleExists, ScheduleNotFound, ScheduleReadOnly, TooManySchedules
+from jobs.webhooks import NoWebhook, NoWebhookSecret, WebhookUrlRefused
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +38,16 @@ STATUSES: dict[type[Exception], int] = {
     DocumentNotFound: 404,
     UnknownJobType: 404,
     ScheduleNotFound: 404,
+    NoWebhook: 404,
+    NoWebhookSecret: 404,
     WrongState: 409,
     ScheduleExists: 409,
     ScheduleReadOnly: 409,
     TooManySchedules: 409,
+    TooManyWebhooks: 409,
     DocumentNotReady: 400,
     InvalidArguments: 422,
+    WebhookUrlRefused: 422,
     EmptyFile: 422,
     DocxBomb: 422,
     Corrupt: 422,
@@ -98,7 +104,9 @@ def register_errors(app: Flask) -> None:
 
 def _known(error: Exception) -> Response:
     status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
-    extra = {"state": error.view.state} if isinstance(error, WrongState) else {}
+    extra: dict[str, Any] = {"state": error.view.state} if isinstance(error, WrongState) else {}
+    if field := getattr(error, "field", None):
+        extra["errors"] = [{"field": field, "message": str(error)}]
     return problem(status, error.code, str(error), **extra)  # type: ignore[attr-defined]
 
 

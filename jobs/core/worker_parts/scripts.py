@@ -23,9 +23,9 @@ _INCLUDE = re.compile(r"^--@include (\S+)$", re.MULTILINE)
 
 @cache
 def source(name: str) -> str:
-    """Return a script's text with its includes in place."""
+    """Return a script's text with its includes in place, and theirs."""
     text = (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
-    return _INCLUDE.sub(lambda match: (_FOLDER / match[1]).read_text(encoding="utf-8"), text)
+    return _INCLUDE.sub(lambda match: source(match[1].removesuffix(".lua")), text)
 
 
 @cache
