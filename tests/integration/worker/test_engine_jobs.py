@@ -1,6 +1,8 @@
 """Declared job types in real workers: retries, isolation, death, and the stop of a dyno."""
 
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +16,7 @@ from rq.serializers import JSONSerializer
 from jobs.core.client import JobClient
 from jobs.core.schedule import Scheduler
 from jobs.core.view import JobView
+from local.redis_server import RedisServer
 from tests.integration.worker import kinds
 from tests.integration.worker.fleet import Fleet, WorkerProcess, eventually, send
 
@@ -227,3 +230,17 @@ def test_a_forged_job_is_not_run(redis: Redis, fleet: Fleet, client: JobClient, 
     assert redis.exists(f"offstage:quarantine:{torn}")
     send(process.pid, signal.SIGTERM)
     assert process.process.wait(5) == 0
+
+
+def test_rqs_own_command_starts_the_worker(redis: Redis, redis_server: RedisServer) -> None:
+    """`rq worker -w` runs jobs as JSON, with our job class, whatever the command's defaults are."""
+    plain = Queue("default", connection=redis, serializer=JSONSerializer).enqueue("os.getpid")
+    command = [sys.executable, "-m", "rq.cli", "worker", "-w", "jobs.core.worker.OffstageWorker", "--burst"]
+    done = subprocess.run(
+        [*command, "-u", redis_server.url, "high", "default"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert redis.hget(Job.key_for(plain.id), "status") == b"failed"
+    result = plain.latest_result()
+    assert result is not None
+    assert "ForbiddenFunction" in str(result.exc_string)
