@@ -83,8 +83,10 @@ def test_ttl_of_a_waiting_job_ends_with_its_start(redis: Redis, queue: Queue, st
     """A job that waits too long goes; one that runs stays."""
     gone = queue.enqueue(tasks.trace, ttl=1)
     eventually(lambda: not redis.exists(gone.key))
-    job = queue.enqueue(tasks.nap, 2.5, ttl=2)
+    first = queue.enqueue(tasks.trace)
     start()
+    eventually(lambda: status(first) == "finished")  # the worker is there, however slow the machine
+    job = queue.enqueue(tasks.nap, 2.5, ttl=2)
     eventually(lambda: status(job) == "finished")
     assert job.return_value() == "rested"
     assert ledger(redis, gone) == []
