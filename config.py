@@ -61,6 +61,10 @@ class Config(BaseSettings):
     isolated_memory_mb: int = Field(
         default=1024, ge=128, description="Memory of an isolated job's process, in MiB, on top of what it starts with."
     )
+    max_events: int = Field(default=10_000, ge=10, description="Events kept of one job; the oldest go first.")
+    max_events_bytes: int = Field(
+        default=8 * 2**20, ge=2**20, description="Bytes of events kept of one job; the oldest go first."
+    )
     isolated_cpu_seconds: int = Field(default=120, ge=1, description="CPU time of an isolated job, in seconds.")
 
     schedules_file: str = Field(

@@ -29,6 +29,7 @@ from jobs.domain.documents import (
 from jobs.stores.blobs import StorageError, StorageFull
 from jobs.stores.schedules import ScheduleExists, ScheduleNotFound, ScheduleReadOnly, TooManySchedules
 from jobs.webhooks import NoWebhook, NoWebhookSecret, WebhookUrlRefused
+from webapp.sse import TooManyStreams
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ STATUSES: dict[type[Exception], int] = {
     UnsupportedMedia: 415,
     StorageFull: 507,
     StorageError: 503,
+    TooManyStreams: 503,
 }
 HTTP_CODES = {
     400: "bad_request",

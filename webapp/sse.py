@@ -14,13 +14,13 @@ from queue import Empty, Full, Queue
 from typing import Any
 from uuid import uuid4
 
-from flask import Response, abort
+from flask import Response
 from redis import Redis
 from redis.exceptions import RedisError
 
 from jobs.core import keys
 from jobs.core.client import JobClient
-from jobs.core.events import FROM_START, Event, parse_entry, read_events
+from jobs.core.events import FROM_START, Event, missing_between, order, parse_entry, read_events
 from jobs.core.view import END_STATES, JobNotFound, JobView
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,15 @@ PAGE = 500
 GONE_OR_ENDED = (*END_STATES, "gone")
 CLOSING = Event("", "closing", {})  # handed to every follower when this process is about to stop
 BACKLOG = 1000  # events a slow client may fall behind before it is sent back to read from Redis
+
+
+class TooManyStreams(Exception):
+    """Too many event streams are open; read /jobs/{id} instead, or try again."""
+
+    code = "too_many_streams"
+
+    def __init__(self) -> None:
+        super().__init__(type(self).__doc__)
 
 
 class Subscription:
@@ -63,29 +72,42 @@ class EventHub:
         self._reader: threading.Thread | None = None
 
     def subscribe(self, key: str) -> Subscription:
-        """Follow a stream from now on. At the limit of open streams the answer is a 503."""
+        """Follow a stream from now on.
+
+        Raises:
+            TooManyStreams: as many as may be are open in this process; nothing was asked of Redis.
+        """
         subscription = Subscription(key)
-        last: Any = self._redis.xrevrange(key, count=1)
         with self._lock:
             if self._open >= self._max_streams:
-                abort(503, "Too many event streams are open; read /jobs/{id} instead, or try again.")
+                raise TooManyStreams
             self._open += 1
+        try:
+            self._follow(subscription)
+            self._wake_reader()
+        except BaseException:
+            self.unsubscribe(subscription)
+            raise
+        return subscription
+
+    def _follow(self, subscription: Subscription) -> None:
+        key = subscription.key
+        last: Any = self._redis.xrevrange(key, count=1)
+        with self._lock:
             if key not in self._subscriptions:
                 self._positions[key] = last[0][0].decode() if last else FROM_START
             self._subscriptions.setdefault(key, set()).add(subscription)
             if self._reader is None:
                 self._reader = threading.Thread(target=self._read_forever, daemon=True, name="event-hub")
                 self._reader.start()
-        self._wake_reader()
-        return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Stop following."""
         with self._lock:
-            followers = self._subscriptions[subscription.key]
-            followers.discard(subscription)
             self._open -= 1
-            if not followers:
+            followers = self._subscriptions.get(subscription.key, set())
+            followers.discard(subscription)
+            if subscription.key in self._subscriptions and not followers:
                 del self._subscriptions[subscription.key], self._positions[subscription.key]
 
     def close(self) -> None:
@@ -144,11 +166,14 @@ class EventStreams:
         return Response(_Closing(body, lambda: self._hub.unsubscribe(subscription)), 200, headers, "text/event-stream")
 
     def wait(self, tenant: str, job_id: str, seconds: float) -> JobView:
-        """Return the job when it has ended, or as it is after `seconds`."""
+        """Return the job when it has ended, or as it is after `seconds`; at the limit of open streams, at once."""
         view = self._client.get(tenant, job_id)
         if view.ended or seconds <= 0:
             return view
-        subscription = self._hub.subscribe(keys.events(tenant, job_id))
+        try:
+            subscription = self._hub.subscribe(keys.events(tenant, job_id))
+        except TooManyStreams:
+            return view
         try:
             view = self._client.get(tenant, job_id)  # it may have ended before we followed
             if not view.ended:
@@ -166,8 +191,8 @@ class EventStreams:
         seen, kind = after, ""
         while True:
             for event in self._catch_up(subscription, tenant, view.id, seen):
+                yield from _frames(seen, event)
                 seen, kind = event.id, event.kind
-                yield _frame(kind, event.data, seen)
             state = self._state(tenant, view.id)
             if state in GONE_OR_ENDED:
                 if read_events(self._redis, tenant, view.id, seen, 1):
@@ -178,9 +203,9 @@ class EventStreams:
             for event in self._new_events(subscription):
                 if event is CLOSING:
                     return
-                if _order(event.id) > _order(seen):
+                if order(event.id) > order(seen):
+                    yield from _frames(seen, event)
                     seen, kind = event.id, event.kind
-                    yield _frame(kind, event.data, seen)
                 if kind == "end":
                     break
             if kind != "end":
@@ -232,11 +257,13 @@ def _until_end(subscription: Subscription, seconds: float) -> None:
             return
 
 
+def _frames(seen: str, event: Event) -> Iterator[str]:
+    """Return an event's frame; before it, if events between it and the last one were dropped, how many."""
+    if missing := missing_between(seen, event.id):
+        yield _frame("dropped", {"missing": missing})
+    yield _frame(event.kind, event.data, event.id)
+
+
 def _frame(kind: str, data: dict[str, Any], event_id: str | None = None) -> str:
     head = f"id: {event_id}\n" if event_id else ""
     return f"{head}event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
-
-
-def _order(event_id: str) -> tuple[int, int]:
-    milliseconds, _, number = event_id.partition("-")
-    return int(milliseconds), int(number or 0)

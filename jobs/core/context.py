@@ -9,7 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from jobs.core import keys
 from jobs.core.errors import Interrupted, JobCanceled
-from jobs.core.events import add_event
+from jobs.core.events import PROGRESS, add_event
 from jobs.core.shutdown import stop_if_asked
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jobs.services import Services
 
 T = TypeVar("T")
+_MIN_TTL = 7200  # seconds; long before that, the upkeep makes it that of the job
 
 
 class JobContext:
@@ -26,14 +27,23 @@ class JobContext:
     paused, or put back because its worker is asked to stop.
     """
 
-    def __init__(self, *, job_id: str, tenant: str, attempt: int, services: "Services", client: "JobClient") -> None:
+    def __init__(
+        self,
+        *,
+        job_id: str,
+        tenant: str,
+        attempt: int,
+        services: "Services",
+        client: "JobClient",
+        ttl: int | None = None,
+    ) -> None:
         self.job_id = job_id
         self.tenant = tenant
         self.attempt = attempt
         self.services = services
         self._client = client
         self._redis = services.redis
-        self._ttl = services.config.result_ttl
+        self._ttl = max(ttl or services.config.result_ttl, _MIN_TTL)
         self._steps: dict[bytes, bytes] | None = None
 
     def step(self, name: str, function: Callable[..., T], *args: Any) -> T:
@@ -69,17 +79,15 @@ class JobContext:
         """Say how far the job is, from 0 to 100. Shown by `GET /jobs/{id}` and sent to watchers."""
         self.checkpoint()
         progress = {"percent": round(max(0.0, min(100.0, percent)), 1), "message": message}
-        with self._redis.pipeline() as pipeline:
-            pipeline.hset(keys.state(self.tenant, self.job_id), "progress", json.dumps(progress, ensure_ascii=False))
-            pipeline.expire(keys.state(self.tenant, self.job_id), self._ttl)
-            add_event(pipeline, self.tenant, self.job_id, "progress", progress, ttl=self._ttl)
-            pipeline.execute()
+        self.emit(PROGRESS, progress)
 
     def emit(self, kind: str, data: dict[str, Any]) -> None:
-        """Send an event to the job's watchers, now and later. `data` is a JSON object."""
-        with self._redis.pipeline() as pipeline:
-            add_event(pipeline, self.tenant, self.job_id, kind, data, ttl=self._ttl)
-            pipeline.execute()
+        """Send an event to the job's watchers, now and later. `data` is a JSON object.
+
+        Raises:
+            EventTooLarge: it has more than 256 KiB; send it in parts.
+        """
+        add_event(self._redis, self.services.config, self.tenant, self.job_id, kind, data, ttl=self._ttl)
 
     def start(self, name: str, args: BaseModel | dict[str, Any], **options: Any) -> str:
         """Start another job for the same tenant and return its id.

@@ -124,6 +124,7 @@ def _context(services: "Services", job: Job) -> JobContext:
         attempt=(job.number_of_retries or 0) + 1,
         services=services,
         client=JobClient(services.redis, result_ttl=services.config.result_ttl),
+        ttl=job.result_ttl,
     )
 
 
@@ -158,7 +159,7 @@ def _keep_attempt(services: "Services", job: Job, error: BaseException) -> int |
         attempt_failed(pipeline, tenant, job.meta.get("type", ""), seconds, failure.code)
         if again:
             retry = {"state": "retrying", "wait": wait, "error": {"code": failure.code, "message": failure.message}}
-            add_event(pipeline, tenant, job.id, "status", retry, ttl=ttl)
+            add_event(pipeline, services.config, tenant, job.id, "status", retry)
         else:  # a later `rq requeue` has all attempts again, and is not stopped by an old word
             job.number_of_retries = 0
             pipeline.hset(job.key, "number_of_retries", 0)

@@ -125,7 +125,7 @@ def test_event_ids_are_checked(text: str, valid: bool) -> None:
 def test_end_events_say_the_state_and_the_error(services: Services) -> None:
     """What the worker writes with RQ's final state is what watchers read."""
     with services.redis.pipeline() as pipeline:
-        add_event(pipeline, TENANT, "j", "message", {"text": "a"}, ttl=60)
+        add_event(pipeline, services.config, TENANT, "j", "message", {"text": "a"})
         pipeline.execute()
     failure = spec.Failure("X", "timeout", "Too long.", True)
     fields: dict[Any, Any] = end_event("failed", failure)
