@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("upload", "extraction", "search")
+NAMES = ("upload", "batch", "extraction", "search", "memory")
 
 
 def main() -> None:

@@ -110,14 +110,19 @@ def _kinds(redis: Redis, job_ids: Sequence[str]) -> dict[str, tuple[str, float]]
     with redis.pipeline(transaction=False) as pipeline:
         for job_id in job_ids:
             pipeline.hmget(f"{RQ_KEY_PREFIX}:job:{job_id}", "meta", "started_at")
-        raw = pipeline.execute()
-    found = {}
-    for job_id, (meta, started) in zip(job_ids, raw, strict=True):
-        kind = json.loads(meta or b"{}").get("type")
-        if isinstance(kind, str):
-            at = datetime.fromisoformat(as_text(started)) if started else datetime.now(UTC)
-            found[job_id] = (kind, at.timestamp())
-    return found
+        raw = pipeline.execute(raise_on_error=False)
+    found = {job_id: _kind(values) for job_id, values in zip(job_ids, raw, strict=True)}
+    return {job_id: kind for job_id, kind in found.items() if kind}
+
+
+def _kind(values: Any) -> tuple[str, float] | None:
+    """Return type and start of a job; None of one that is not ours, or not readable."""
+    try:
+        meta, started = values
+        at = datetime.fromisoformat(as_text(started)) if started else datetime.now(UTC)
+        return str(json.loads(meta)["type"]), at.timestamp()
+    except (ValueError, TypeError, LookupError):
+        return None
 
 
 def _means(redis: Redis, kinds: Iterable[str]) -> dict[str, float]:

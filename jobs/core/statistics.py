@@ -9,12 +9,14 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, cast
 
 from pydantic import BaseModel, Field
 from redis import Redis
 from redis.client import Pipeline
+from redis.exceptions import ResponseError
 from rq.defaults import RQ_KEY_PREFIX
 from rq.utils import as_text
 
@@ -153,8 +155,10 @@ def _kind(name: str, counts: dict[bytes, bytes], durations: list[bytes]) -> Kind
 
 def _age_of_first(redis: Redis, job_ids: list[bytes], now: float) -> float | None:
     for job_id in job_ids:
-        if enqueued := cast(bytes | None, redis.hget(f"{RQ_KEY_PREFIX}:job:{as_text(job_id)}", "enqueued_at")):
-            return round(max(0.0, now - datetime.fromisoformat(enqueued.decode()).timestamp()), 3)
+        with suppress(ResponseError, ValueError):  # no hash, or no time: not ours to judge
+            enqueued = redis.hget(f"{RQ_KEY_PREFIX}:job:{as_text(job_id)}", "enqueued_at")
+            if enqueued:
+                return round(max(0.0, now - datetime.fromisoformat(as_text(enqueued)).timestamp()), 3)
     return None
 
 

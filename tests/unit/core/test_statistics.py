@@ -150,6 +150,23 @@ def test_a_long_queue_is_judged_by_its_head(fake_redis: Redis) -> None:
     assert view_of(fake_redis, "j199").expected_start_seconds == pytest.approx(99.5)
 
 
+def test_foreign_and_torn_jobs_do_no_harm(fake_redis: Redis) -> None:
+    """Plain RQ jobs with pickled meta, keys of another type, times that are none, on the queue and running."""
+    complete(fake_redis, "quick.one", 1.0)
+    add_worker(fake_redis, "w1")
+    fake_redis.hset("rq:job:pickled", mapping={"meta": b"\x80\x04}\x94.", "enqueued_at": "yesterday"})
+    fake_redis.hset("rq:job:list", mapping={"meta": "[]"})
+    fake_redis.set("rq:job:string", "x")
+    for job_id in ("string", "pickled", "list", "gone"):
+        fake_redis.rpush("rq:queue:default", job_id)
+        fake_redis.sadd("rq:worker:w1:executions", f"{job_id}:e1")
+    put(fake_redis, "mine", "quick.one")
+    assert view_of(fake_redis, "mine").expected_start_seconds is None  # of none of those ahead is a kind known
+    put(fake_redis, "next", "quick.one")
+    assert view_of(fake_redis, "next").expected_start_seconds == pytest.approx(5)
+    assert queue_statistics(fake_redis, ["default"])[0].queued == 6
+
+
 def test_what_is_not_known_is_null(fake_redis: Redis) -> None:
     """Nothing of its kind has ended: neither wait nor duration; but an idle worker starts it at once."""
     add_worker(fake_redis, "w1")
