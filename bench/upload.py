@@ -47,13 +47,13 @@ def main() -> None:
 
 
 @contextmanager
-def web_server(folder: str, redis_url: str) -> Iterator[int]:
+def web_server(folder: str, redis_url: str, app: str = "webapp:create_app()") -> Iterator[int]:
     """Run the web side as the Procfile does, and yield its port when it answers."""
     port = free_port()
     environment = os.environ | {"REDIS_URL": redis_url, "DATA_DIR": folder, "PORT": str(port), "API_KEYS": ""}
     upgrade(load_config(data_dir=Path(folder)).sqlalchemy_url)
     log = Path(folder) / "web.log"
-    command = [sys.executable, "-m", "gunicorn", "webapp:create_app()"]
+    command = [sys.executable, "-m", "gunicorn", app]
     with log.open("wb") as output, subprocess.Popen(command, env=environment, stdout=output, stderr=output) as process:
         try:
             wait_until(lambda: answers(port), process)

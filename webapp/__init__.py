@@ -6,10 +6,12 @@ from flask import Flask
 from flask_openapi3 import Info, OpenAPI
 
 from config import Config, load_config
+from jobs.core.batches import BatchClient
 from jobs.core.client import JobClient
 from jobs.core.runner import run_failure_hook
 from jobs.core.spec import CANCELED, discover
 from jobs.services import Services, build_services
+from webapp.api import batches as batches_api
 from webapp.api import documents, jobs, ops, schedules, statistics, webhooks
 from webapp.auth import register_auth
 from webapp.dashboard import register_dashboard
@@ -19,7 +21,7 @@ from webapp.idempotency import register_idempotency
 from webapp.requests import StrictRequest, register_limits
 from webapp.sse import EventHub, EventStreams
 
-BLUEPRINTS = (documents.bp, jobs.bp, schedules.bp, statistics.bp, webhooks.bp, ops.bp)
+BLUEPRINTS = (documents.bp, jobs.bp, batches_api.bp, schedules.bp, statistics.bp, webhooks.bp, ops.bp)
 
 
 class _App(OpenAPI):
@@ -46,8 +48,9 @@ def create_app(config: Config | None = None, services: Services | None = None) -
     discover()
     tell = partial(run_failure_hook, failure=CANCELED, services=services)
     client = JobClient(services.redis, result_ttl=config.result_ttl, on_canceled=tell)
+    batches = BatchClient(services.redis, result_ttl=config.result_ttl)
     hub = EventHub(services.redis, config.max_streams)
-    app.extensions["offstage"] = Offstage(services, client, EventStreams(services.redis, client, hub))
+    app.extensions["offstage"] = Offstage(services, client, batches, EventStreams(services.redis, client, hub))
     register_limits(app, config)
     register_auth(app, config)
     register_idempotency(app, services.redis)

@@ -9,10 +9,11 @@ from typing import Any
 
 from flask import Flask, Response, g
 from pydantic import ValidationError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException
 
+from jobs.core.batch_intake import BatchOvertaken
+from jobs.core.batches import BatchEnded, BatchNotFound
 from jobs.core.client import WrongState
 from jobs.core.errors import InvalidArguments, UnknownJobType
 from jobs.core.view import JobNotFound
@@ -41,7 +42,10 @@ STATUSES: dict[type[Exception], int] = {
     ScheduleNotFound: 404,
     NoWebhook: 404,
     NoWebhookSecret: 404,
+    BatchNotFound: 404,
     WrongState: 409,
+    BatchEnded: 409,
+    BatchOvertaken: 409,
     ScheduleExists: 409,
     ScheduleReadOnly: 409,
     TooManySchedules: 409,
@@ -98,15 +102,14 @@ def register_errors(app: Flask) -> None:
     for kind in STATUSES:
         app.register_error_handler(kind, _known)
     app.register_error_handler(ValidationError, invalid)
-    app.register_error_handler(RedisConnectionError, _redis_away)
-    app.register_error_handler(RedisTimeoutError, _redis_away)
+    app.register_error_handler(RedisError, _redis_away)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 
 
 def _known(error: Exception) -> Response:
     status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
-    extra: dict[str, Any] = {"state": error.view.state} if isinstance(error, WrongState) else {}
+    extra: dict[str, Any] = {"state": error.view.state} if isinstance(error, WrongState | BatchEnded) else {}
     if field := getattr(error, "field", None):
         extra["errors"] = [{"field": field, "message": str(error)}]
     return problem(status, error.code, str(error), **extra)  # type: ignore[attr-defined]
@@ -125,7 +128,8 @@ def _http(error: HTTPException) -> Response:
 
 
 def _redis_away(error: Exception) -> Response:
-    log.error("Redis does not answer: %s", error)
+    """Redis is away, full, or cannot write: for the client it is the same."""
+    log.error("Redis does not do its work: %s", error)
     return problem(503, "unavailable", "The job store does not answer. Nothing was changed; try again.")
 
 

@@ -5,6 +5,7 @@ from typing import cast
 
 from flask import current_app
 
+from jobs.core.batches import BatchClient
 from jobs.core.client import JobClient
 from jobs.services import Services
 from webapp.sse import EventStreams
@@ -12,10 +13,11 @@ from webapp.sse import EventStreams
 
 @dataclass(frozen=True)
 class Offstage:
-    """The services, the job client and the event streams of this web process."""
+    """The services, the clients of jobs and batches, and the event streams of this web process."""
 
     services: Services
     client: JobClient
+    batches: BatchClient
     streams: EventStreams
 
 

@@ -8,6 +8,7 @@ again; one whose process died is under way for `IN_FLIGHT_SECONDS` at most.
 import hashlib
 import json
 from typing import Any, cast
+from uuid import NAMESPACE_OID, uuid5
 
 from flask import Flask, Response, abort, g, request
 from redis import Redis
@@ -51,6 +52,12 @@ def register_idempotency(app: Flask, redis: Redis) -> None:
         answer = {"status": response.status_code, "headers": headers, "body": response.get_data(as_text=True)}
         redis.set(key, json.dumps({"request": fingerprint, "answer": answer}), ex=KEEP_SECONDS)
         return response
+
+
+def stable_id() -> str | None:
+    """Return an id that follows from the request's key and content, or None without a key: work that was sent again
+    after a 5xx finds what the first attempt left."""
+    return uuid5(NAMESPACE_OID, "/".join(g.idempotency)).hex if "idempotency" in g else None
 
 
 def _fingerprint() -> str:

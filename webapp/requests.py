@@ -11,6 +11,7 @@ from pydantic_core import from_json
 from config import Config
 
 UPLOAD_PATH = "/upload"
+BATCHES_PATH = "/batches"
 FORM_OVERHEAD = 64 * 1024  # multipart boundaries and part headers around the file
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -30,6 +31,7 @@ class StrictRequest(Request):
 
 def register_limits(app: Flask, config: Config) -> None:
     """Bound every body, and give every request an id."""
+    limits = {UPLOAD_PATH: config.max_upload_bytes + FORM_OVERHEAD, BATCHES_PATH: config.max_batch_bytes}
 
     @app.before_request
     def bound() -> None:
@@ -37,8 +39,7 @@ def register_limits(app: Flask, config: Config) -> None:
         g.request_id = given if _REQUEST_ID.fullmatch(given) else f"req-{secrets.token_hex(8)}"
         if request.headers.get("Transfer-Encoding"):
             abort(411, "Send the body's Content-Length.")
-        upload = request.path == UPLOAD_PATH
-        request.max_content_length = config.max_upload_bytes + FORM_OVERHEAD if upload else config.max_json_bytes
+        request.max_content_length = limits.get(request.path, config.max_json_bytes)
         if (request.content_length or 0) > request.max_content_length:
             abort(413, f"The body may have {request.max_content_length} bytes at most.")
 

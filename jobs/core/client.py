@@ -1,7 +1,7 @@
 """Start jobs, look at them, stop them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -108,6 +108,7 @@ class JobClient:
         fresh: bool = False,
         depends_on: Sequence[str] = (),
         on_dependency_failure: OnDependencyFailure = "cancel",
+        keep: int | None = None,
     ) -> str:
         """Put a job on its queue and return its id, or that of the job that does the same already.
 
@@ -118,9 +119,8 @@ class JobClient:
             InvalidArguments: `args` do not fit the type's model.
             UnknownDependency: the tenant has no job of an id in `depends_on`.
         """
-        options = Options(queue, timeout, retries, due, fresh, depends_on, on_dependency_failure)
-        job = prepare(name, args, tenant, self._ttl, options)
-        return enqueue(self._redis, replace(job, id=job_id) if job_id else job)
+        options = Options(queue, timeout, retries, due, fresh, depends_on, on_dependency_failure, keep)
+        return enqueue(self._redis, prepare(name, args, tenant, self._ttl, options, job_id))
 
     def get(self, tenant: str, job_id: str) -> JobView:
         """Return a job of the tenant.
@@ -218,7 +218,7 @@ class JobClient:
         if view.ended:
             raise WrongState(view)
         if not dependencies.cancel(self._redis, job_id):
-            self._stop_running(tenant, view)
+            stop_running(self._redis, tenant, job_id, self._ttl)
         elif self._on_canceled:
             dependencies.tell_canceled(self._redis, self._on_canceled)
         return self.get(tenant, job_id)
@@ -239,13 +239,14 @@ class JobClient:
             return self.get(tenant, job_id)
         return self.get(tenant, job_id)
 
-    def _stop_running(self, tenant: str, view: JobView) -> None:
-        """Tell the job at its next checkpoint, and its worker at once."""
-        with self._redis.pipeline() as pipeline:
-            pipeline.hset(keys.state(tenant, view.id), "cancel", "1")
-            pipeline.expire(keys.state(tenant, view.id), self._ttl)
-            pipeline.execute()
-        try:
-            send_stop_job_command(self._redis, view.id, serializer=JSONSerializer)
-        except (InvalidJobOperation, NoSuchJobError):  # it ended between the look and the word
-            return
+
+def stop_running(redis: Redis, tenant: str, job_id: str, ttl: int) -> None:
+    """Tell a job to stop: itself at its next checkpoint, and its worker at once. The word is kept `ttl` seconds."""
+    with redis.pipeline() as pipeline:
+        pipeline.hset(keys.state(tenant, job_id), "cancel", "1")
+        pipeline.expire(keys.state(tenant, job_id), ttl)
+        pipeline.execute()
+    try:
+        send_stop_job_command(redis, job_id, serializer=JSONSerializer)
+    except (InvalidJobOperation, NoSuchJobError):  # it ended between the look and the word
+        return

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -43,9 +44,9 @@ class UnknownDependency(InvalidArguments):
 class Options:
     """How to start a job; what is None is as the job's type says.
 
-    `timeout` is in seconds; `due` is when it may start, in seconds since 1970. `fresh` starts a job of a reusing type
-    anew. The job waits until those of `depends_on` have ended; if one of them does not complete, it is canceled, or
-    runs all the same.
+    `timeout` and `keep`, for how long it is kept after its end, are in seconds; `due` is when it may start, in seconds
+    since 1970. `fresh` starts a job of a reusing type anew. The job waits until those of `depends_on` have ended; if one
+    of them does not complete, it is canceled, or runs all the same.
     """
 
     queue: str | None = None
@@ -55,6 +56,7 @@ class Options:
     fresh: bool = False
     depends_on: Sequence[str] = ()
     on_dependency_failure: OnDependencyFailure = "cancel"
+    keep: int | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ class NewJob:
         }
         if self.due is None:
             fields["enqueued_at"] = at
+        else:
+            fields["offstage_due"] = str(self.due)
         if self.depends_on:
             fields |= self._dependency_fields()
         return fields
@@ -108,11 +112,18 @@ class NewJob:
             "dependency_id": self.depends_on[0],  # RQ writes it too, for older versions
             "dependency_ids": _json(list(self.depends_on)),
             "allow_dependency_failures": str(int(self.runs_anyway)),
-            "offstage_due": str(self.due or ""),
         }
 
 
-def prepare(name: str, args: BaseModel | Mapping[str, Any], tenant: str, ttl: int, options: Options) -> NewJob:
+def prepare(
+    name: str,
+    args: BaseModel | Mapping[str, Any],
+    tenant: str,
+    ttl: int,
+    options: Options,
+    job_id: str | None = None,
+    marks: Mapping[str, Any] = MappingProxyType({}),
+) -> NewJob:
     """Return a job of a declared type with checked arguments, ready to be enqueued; kept `ttl` seconds after its end.
 
     Raises:
@@ -123,7 +134,7 @@ def prepare(name: str, args: BaseModel | Mapping[str, Any], tenant: str, ttl: in
     checked = _check(job_type.args_model, args)
     reusable = job_type.reuse and not options.depends_on  # what it waits for is no part of a fingerprint
     return NewJob(
-        id=uuid4().hex,
+        id=job_id or uuid4().hex,
         tenant=tenant,
         type=name,
         args=checked.model_dump(mode="json"),
@@ -131,14 +142,14 @@ def prepare(name: str, args: BaseModel | Mapping[str, Any], tenant: str, ttl: in
         description=job_type.description(checked),
         timeout=options.timeout or job_type.timeout,
         retries=job_type.retries if options.retries is None else options.retries,
-        ttl=ttl,
+        ttl=options.keep or ttl,
         due=options.due if options.due and options.due > time.time() else None,
         fingerprint=fingerprint(name, checked) if reusable else None,
         fresh=options.fresh,
         reuse_seconds=job_type.reuse,
         depends_on=tuple(dict.fromkeys(options.depends_on)),
         runs_anyway=options.on_dependency_failure == "run",
-        marks={"hook": True} if job_type.on_failure else {},
+        marks={"hook": True, **marks} if job_type.on_failure else marks,
     )
 
 
@@ -171,7 +182,6 @@ def enqueue(redis: Redis, job: NewJob) -> str:
             job.tenant,
             seconds,
             "" if job.due is None else job.due,
-            seconds - 2 * job.ttl,
             int(job.fresh),
             utcformat(now - timedelta(seconds=job.reuse_seconds)),
             job.ttl,

@@ -1,30 +1,25 @@
 """Any job: look at it, follow it, stop it, start it again."""
 
-import time
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal
 
 from flask import Response, abort, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, Field
 
 from jobs.core.client import JobFilter, Place
-from jobs.core.enqueue import OnDependencyFailure
 from jobs.core.errors import UnknownJobType
 from jobs.core.estimate import explain
 from jobs.core.events import FROM_START, is_event_id, read_events
 from jobs.core.spec import JobType, QueueName, discover, get_job_type
 from jobs.core.view import JobView
 from webapp.extension import offstage
+from webapp.options import JobOptions
 from webapp.responses import MAX_PAGE, accepted, decode_cursor, encode_cursor, job_json, job_response
 from webapp.webhooks import attach, checked
 
 bp = APIBlueprint("jobs", __name__, abp_tags=[Tag(name="jobs", description="Any job")])
 
 MAX_WAIT_SECONDS = 30
-MAX_TIMEOUT = 24 * 3600
-MAX_RETRIES = 20
-MAX_DELAY = 366 * 24 * 3600
-MAX_PARENTS = 100
 
 JobState = Literal["queued", "scheduled", "waiting", "running", "retrying", "paused", "completed", "failed", "canceled"]
 
@@ -78,38 +73,12 @@ class TypePath(BaseModel):
     job_type: str
 
 
-class StartBody(BaseModel):
-    """`args` as the type's schema says. The rest takes the place of the type's own: `timeout` in seconds, `delay` in
-    seconds or `run_at` for later, `fresh` to start anew what an equal request has started or done. It starts when the
-    jobs of `depends_on` have completed; if one does not, it is canceled, or runs all the same
-    (`on_dependency_failure`)."""
-
-    model_config = ConfigDict(extra="forbid")
+class StartBody(JobOptions):
+    """`args` as the type's schema says, `fresh` to start anew what an equal request has started or done; options."""
 
     args: dict[str, Any] = Field(default_factory=dict)
-    priority: QueueName | None = None
-    timeout: int | None = Field(default=None, ge=1, le=MAX_TIMEOUT)
-    retries: int | None = Field(default=None, ge=0, le=MAX_RETRIES)
-    delay: float | None = Field(default=None, ge=0, le=MAX_DELAY, allow_inf_nan=False)
-    run_at: AwareDatetime | None = None
     fresh: bool = False
     webhook_url: str | None = Field(default=None, max_length=2000)
-    depends_on: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(default=[], max_length=MAX_PARENTS)
-    on_dependency_failure: OnDependencyFailure = "cancel"
-
-    @model_validator(mode="after")
-    def _one_time(self) -> Self:
-        if self.delay is not None and self.run_at is not None:
-            raise ValueError("give `delay` or `run_at`, not both")
-        if self.run_at and self.run_at.timestamp() > time.time() + MAX_DELAY:
-            raise ValueError(f"`run_at` may be {MAX_DELAY} seconds ahead at most")
-        return self
-
-    def due(self) -> float | None:
-        """Return when the job may start, in seconds since 1970; None for now."""
-        if self.run_at:
-            return self.run_at.timestamp()
-        return time.time() + self.delay if self.delay else None
 
 
 class EventsQuery(BaseModel):
@@ -145,6 +114,7 @@ def start_job(path: TypePath, body: StartBody) -> Response:
         fresh=body.fresh,
         depends_on=body.depends_on,
         on_dependency_failure=body.on_dependency_failure,
+        keep=body.keep,
     )
     attach(webhook, job_id)
     return accepted(job_id, type=path.job_type)

@@ -4,7 +4,7 @@
 
 local function batch_key(tenant, batch) return 'offstage:' .. tenant .. ':batch:' .. batch end
 
-local function member_id(batch, index) return string.sub(redis.sha1hex(batch .. ':' .. index), 1, 32) end
+local function member_id(batch, index) return string.sub(batch, 1, 24) .. string.format('%08x', index) end
 
 local function expire_batch(key, ttl)
   for _, part in ipairs({'', ':open', ':completed', ':failed', ':canceled'}) do

@@ -38,11 +38,10 @@ local function cancel_waiting(prefix, job, cause, iso, now)
   local said = cause and '{"state":"canceled","error":' .. cause .. '}' or '{"state":"canceled"}'
   redis.call('XADD', events, '*', 'kind', 'end', 'data', said)
   shrink(events, job.ttl)
-  redis.call('DEL', dependencies_of(prefix, id))
+  if job.has_parents then redis.call('DEL', dependencies_of(prefix, id)) end
   if job.ttl > 0 then
     redis.call('EXPIRE', job.key, job.ttl)
-    redis.call('EXPIRE', 'offstage:' .. job.tenant .. ':state:' .. id, job.ttl)
-    redis.call('ZREMRANGEBYSCORE', prefix .. ':canceled:' .. queue, '-inf', now - job.ttl)
+    if status == 'deferred' then redis.call('EXPIRE', 'offstage:' .. job.tenant .. ':state:' .. id, job.ttl) end
   end
   if job.hook then redis.call('SADD', 'offstage:untold', id) end
   start_deliveries(prefix, job.tenant, id, 'canceled', iso, now)

@@ -14,7 +14,7 @@ from rq.rate_limit import RateLimitRegistry
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, ReadyJobRegistry
 from rq.utils import as_text, now, parse_composite_key
 
-from jobs.core import dependencies
+from jobs.core import batches, dependencies
 from jobs.core.errors import JobError, WorkerDied
 from jobs.core.job import OffstageJob
 from jobs.core.worker_parts import outcome
@@ -97,6 +97,7 @@ def clean(worker: "OffstageWorker", queue: Queue) -> None:
         limit.cleanup()
     sweep(worker, queue)
     dependencies.sweep(worker.connection, queue.name)
+    batches.tend(worker.connection)
     outcome.tell_canceled(worker)
 
 
