@@ -21,7 +21,7 @@ _PASSAGE_WEIGHT = 0.5
 _SIMILARITY_WEIGHT = 0.5
 _COMPARED_SENTENCES = 16  # the best by words are compared by meaning too: 1 ms each
 _SENTENCE_SHARE = 0.6  # of the best sentence's rate
-_CITED = re.compile(r"\s*[\[【]\s*(\d{1,4}(?:\s*[,，、]\s*\d{1,4})*)\s*[\]】]")
+_CITED = re.compile(r"(?<!\s)\s*+[\[【]\s*+(\d{1,4}(?:\s*[,，、]\s*\d{1,4})*)\s*[\]】]")
 _LEADERS = re.compile(r"(?:\.\s?){4,}")  # the dots of a table of contents
 
 Similarities = Callable[[list[str]], list[float]]  # of each text to the question

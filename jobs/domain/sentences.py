@@ -8,13 +8,14 @@ from jobs.domain.tokens import is_han
 _ABBREVIATIONS = ("e.g", "i.e", "etc", "vs", "cf", "mr", "mrs", "ms", "dr", "prof", "fig", "sec", "st", "approx")
 _CLOSING = r"\"'”’」』）)】\]"
 # A sentence ends at Chinese marks, or at Latin ones before white space.
-_END = re.compile(rf"[。！？；…]+[{_CLOSING}]*|[.!?]+[{_CLOSING}]*(?=\s|$)")
+_END = re.compile(rf"[。！？；…]+[{_CLOSING}]*|(?<![.!?])[.!?]++[{_CLOSING}]*+(?=\s|$)")
 # A line that begins something new: a list item, a numbered heading, or one after an empty line.
 _ITEM = r"[•●▪–—*-]\s|\d+[.)、]\s|\d+(?:\.\d+)+\.?\s|[（(]?[一二三四五六七八九十]+[)）、]"
 _BREAK = re.compile(rf"\n\s*\n|\n(?=\s*(?:{_ITEM}))")
 # The first line of a block is a heading if it is numbered, or too short to have been cut to a page's width.
 _HEADING = re.compile(r"\s*(?:\d+(?:\.\d+)+\.?\s[^\n.。]{1,70}|[^\n。！？；，.!?;,：:]{1,24})\n")
 _LONGEST = 400
+_LONGEST_WORD = 20  # longer than any abbreviation with a bracket and quotes before it
 
 
 def sentences(text: str) -> list[tuple[int, str]]:
@@ -51,7 +52,8 @@ def _split(block: str) -> list[tuple[int, str]]:
     pieces: list[tuple[int, str]] = []
     start = 0
     for match in _END.finditer(block):
-        if not _is_abbreviation(block[start : match.start()], match.group()):
+        before = block[max(start, match.start() - _LONGEST_WORD) : match.start()]
+        if not _is_abbreviation(before, match.group()):
             pieces.append((start, block[start : match.end()]))
             start = match.end()
     pieces.append((start, block[start:]))

@@ -26,8 +26,11 @@ _OVERLAP_BYTES = 64  # longer than any declaration that is looked for
 _MAIN_PART = "word/document.xml"
 _CONTENT_TYPES = "[Content_Types].xml"
 _DEFINES = re.compile(rb"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
-# An encoding that could hide such a declaration from the line above.
-_HIDDEN = re.compile(rb"<\?xml[^>]{0,100}encoding\s*=\s*[\"'](?!utf-?(8|16)|us-ascii|ascii|iso-8859-1)", re.IGNORECASE)
+# In any other encoding such a declaration could hide from the line above.
+_ENCODING = re.compile(rb"encoding\s*+=\s*+[\"']([^\"']*+)")
+_PLAIN = {b"utf-8", b"utf8", b"utf-16", b"utf16", b"us-ascii", b"ascii", b"iso-8859-1"}
+_BYTE_ORDER_MARKS = b"\xef\xbb\xbf\xff\xfe"
+_EBCDIC = b"\x4c\x6f\xa7\x94"  # `<?xm` in it, by which parsers know it
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"  # the same text again
 _MARKS = {f"{_W}tab": "\t", f"{_W}cr": "\n", f"{_W}noBreakHyphen": "-"}
@@ -119,10 +122,19 @@ def _unpacked_size(package: zipfile.ZipFile, member: zipfile.ZipInfo, budget: in
                 raise DocxBomb
             if is_xml:
                 text = (tail + chunk).replace(b"\0", b"")  # UTF-16, too
-                if _DEFINES.search(text) or _HIDDEN.search(text):
+                if _DEFINES.search(text) or (size == len(chunk) and _hides(text)):
                     raise DocxBomb
                 tail = text[-_OVERLAP_BYTES:]
     return size
+
+
+def _hides(start: bytes) -> bool:
+    """Say whether a part that begins so is in an encoding that could hide declarations. Its own ends at the first `>`."""
+    begin = start.lstrip(_BYTE_ORDER_MARKS)
+    if not begin.startswith(b"<?xml"):
+        return begin.startswith(_EBCDIC)
+    declaration, end, _ = begin.partition(b">")
+    return not end or any(name.lower() not in _PLAIN for name in _ENCODING.findall(declaration))
 
 
 def _body_text(body: "_Element") -> Iterator[str]:

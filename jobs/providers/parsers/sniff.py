@@ -16,15 +16,17 @@ _FOREIGN = (b"MZ", b"\x7fELF", b"{\\rtf", b"%!PS", b"%FDF-", b"\xd0\xcf\x11\xe0"
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _MAX_CONTROL_SHARE = 0.002
+# Strangers write what these patterns read, in a web process: nothing in them may be tried in two ways (`*+`, `(?>`).
 # The elements by which browsers tell HTML: https://mimesniff.spec.whatwg.org/#identifying-a-resource-with-an-unknown-mime-type
 _HTML = re.compile(
-    r"\s*(<\?xml[^>]*>\s*|<!--.*?-->\s*)*"
+    r"\s*+(?:<\?xml[^>]*+>\s*+|<!--(?>.*?-->)\s*+)*+"
     r"<(!doctype\s+html|(html|head|body|title|meta|link|script|style|iframe|div|font|table|h[1-6]|p|br|a|b)[\s/>])",
     re.IGNORECASE | re.DOTALL,
 )
-# A heading, a fence, two items of a list, a table, a link.
+# A heading, a fence, two items of a list, a table, a link. A link is looked for up to the next `[` only.
 _MARKDOWN = re.compile(
-    r"^(#{1,6} \S|```|~~~|[-*+] \S.*\n[-*+] \S|\|.*\|\s*\n\|[ :|-]+\|)|\[[^\]\n]+\]\([^)\s]+\)", re.MULTILINE
+    r"^(#{1,6} \S|```|~~~|[-*+] \S.*+\n[-*+] \S|\|.*\|[ \t\r]*+\n\|[ :|-]+\|)|\[[^\[\]\n]++\]\([^\[)\s]++\)",
+    re.MULTILINE,
 )
 
 

@@ -36,10 +36,11 @@ def paginate(pieces: Iterator[str]) -> Iterator[Page]:
     """Cut text into pages: at form feeds, and at a line end wherever a page has grown past 4,000 characters."""
     number, page = 1, ""
     for piece in pieces:
-        page += piece
-        while cut := _page_end(page):
-            yield Page(number, 0, page[:cut].removesuffix("\f"))
-            number, page = number + 1, page[cut:]
+        page, start = page + piece, 0
+        while end := _page_end(page, start):
+            yield Page(number, 0, page[start:end].removesuffix("\f"))
+            number, start = number + 1, end
+        page = page[start:]
     if page or number == 1:
         yield Page(number, 0, page)
 
@@ -61,15 +62,16 @@ def detect_encoding(sample: bytes) -> str:
     return _guess(telling)
 
 
-def _page_end(page: str) -> int:
-    """Return where the first page of a text ends, or 0 while it is not full."""
-    feed = page.find("\f", 0, 2 * PAGE_CHARS)
+def _page_end(text: str, start: int) -> int:
+    """Return where the page that begins there ends, or 0 while it is not full."""
+    full = start + 2 * PAGE_CHARS
+    feed = text.find("\f", start, full)
     if feed >= 0:
         return feed + 1
-    if len(page) < 2 * PAGE_CHARS:
+    if len(text) < full:
         return 0
-    line_end = page.find("\n", PAGE_CHARS, 2 * PAGE_CHARS)
-    return line_end + 1 if line_end >= 0 else 2 * PAGE_CHARS
+    line_end = text.find("\n", start + PAGE_CHARS, full)
+    return line_end + 1 if line_end >= 0 else full
 
 
 def _sample(path: Path) -> bytes:

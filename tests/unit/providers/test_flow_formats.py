@@ -130,6 +130,14 @@ def _main(body: str, declaration: str = "") -> bytes:
         pytest.param(samples.docx_with({MAIN: ENTITIES.decode().encode("utf-16")}), id="utf-16-entities"),
         pytest.param(samples.docx_with({"docProps/app.xml": EXTERNAL}), id="entity-in-another-part"),
         pytest.param(samples.docx_with({MAIN: _main("", '<?xml version="1.0" encoding="UTF-7"?>')}), id="utf-7"),
+        pytest.param(
+            samples.docx_with({MAIN: _main("", f'<?xml version="1.0"{" " * 500}encoding="utf-7"?>')}), id="padded-utf-7"
+        ),
+        pytest.param(
+            samples.docx_with({MAIN: _main("", "<?xml " + " " * 300_000), "big.bin": bytes(range(256)) * 99}),
+            id="endless-declaration",
+        ),
+        pytest.param(samples.docx_with({MAIN: _main("", "<?xml ?>").decode().encode("cp037")}), id="ebcdic"),
     ],
 )
 def test_hostile_word_files_are_refused_before_parsing(tmp_path: Path, content: bytes) -> None:
