@@ -73,7 +73,8 @@ def receive(services: Services, client: JobClient, tenant: str, stream: Source, 
 
     Raises:
         TooLarge, EmptyFile, UnsupportedMedia, DocxBomb, Corrupt: the file is not taken; nothing of it is kept.
-        StorageFull, StorageError, RedisError: it could not be taken now; nothing of it is kept.
+        StorageFull, StorageError: it could not be taken now; nothing of it is kept.
+        RedisError: it is taken, and is read when it comes again or when `documents.recover` finds it.
     """
     with services.blobs.stage(stream, services.config.max_upload_bytes) as staged:
         document = services.documents.find(tenant, staged.sha256)
@@ -82,8 +83,8 @@ def receive(services: Services, client: JobClient, tenant: str, stream: Source, 
             document = admission.document
             if admission.spare_blob:
                 services.documents.delete_blob(admission.spare_blob)
-            if admission.outcome != "known":
-                _start_or_undo(services, client, admission)
+    if document.status == PROCESSING:
+        start_processing(client, document)  # of a known one, too: whoever put it there may not have come to this yet
     return document
 
 
@@ -98,19 +99,6 @@ def _admit(services: Services, tenant: str, staged: Staged, filename: str | None
         return services.documents.admit(new)
     except Exception:
         services.documents.delete_blob(blob)
-        raise
-
-
-def _start_or_undo(services: Services, client: JobClient, admission: Admission) -> None:
-    document = admission.document
-    try:
-        start_processing(client, document)
-    except Exception:
-        if admission.outcome == "new":
-            services.documents.delete(document.tenant, document.id)
-        else:  # its id is known to the client
-            reason = ("not_started", "Reading could not be started. Upload the file again.")
-            services.documents.fail(document.tenant, document.id, document.job_id, *reason)
         raise
 
 

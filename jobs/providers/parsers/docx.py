@@ -129,7 +129,7 @@ def _unpacked_size(package: zipfile.ZipFile, member: zipfile.ZipInfo, budget: in
 
 
 def _hides(start: bytes) -> bool:
-    """Say whether a part that begins so is in an encoding that could hide declarations. Its own ends at the first `>`."""
+    """Say whether a part that begins so is in an encoding that could hide declarations."""
     begin = start.lstrip(_BYTE_ORDER_MARKS)
     if not begin.startswith(b"<?xml"):
         return begin.startswith(_EBCDIC)

@@ -7,6 +7,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jobs import documents
+from jobs.core import keys
 from jobs.core.client import JobClient
 from jobs.domain.documents import (
     DocxBomb,
@@ -23,6 +24,7 @@ from tests.unit.documents.steps import (
     files,
     now,
     receive,
+    recover,
 )
 
 
@@ -71,17 +73,32 @@ def test_a_failed_document_is_read_anew_when_it_comes_again(services: Services) 
     assert now(services, again).error_code == "no_text"
 
 
-def test_when_the_job_cannot_be_started_nothing_is_kept(services: Services) -> None:
-    with pytest.raises(RedisConnectionError):
-        documents.receive(services, cast(JobClient, NoClient()), "local", io.BytesIO(CHINESE), "x.txt")
-    assert services.documents.list("local") == []
-    assert files(services) == []
-
-
-def test_when_a_failed_document_cannot_be_started_again_it_stays_failed(services: Services) -> None:
-    """Its id is known to the client, so it is not deleted."""
-    document = receive(services, samples.pdf([""]))
+@pytest.mark.parametrize("content", [CHINESE, samples.pdf([""])], ids=["new", "failed"])
+def test_a_document_whose_job_cannot_be_started_is_kept_for_later(services: Services, content: bytes) -> None:
+    """Another request may have been promised it meanwhile. New, or failed before."""
+    receive(services, samples.pdf([""]))
     run_jobs(services)
     with pytest.raises(RedisConnectionError):
-        documents.receive(services, cast(JobClient, NoClient()), "local", io.BytesIO(samples.pdf([""])), "x.pdf")
-    assert (now(services, document).status, now(services, document).error_code) == ("failed", "not_started")
+        documents.receive(services, cast(JobClient, NoClient()), "local", io.BytesIO(content), "x.txt")
+    document = services.documents.list("local")[0]
+    assert document.status == "processing"
+    assert recover(services).started == 1
+    run_jobs(services)
+    assert now(services, document).status != "processing"
+
+
+def test_the_second_of_two_equal_uploads_starts_what_the_first_could_not(services: Services) -> None:
+    """It finds a row whose job is not there yet; its own answer promises that the document is read."""
+    with pytest.raises(RedisConnectionError):
+        documents.receive(services, cast(JobClient, NoClient()), "local", io.BytesIO(CHINESE), "x.txt")
+    document = receive(services, CHINESE)
+    run_jobs(services)
+    assert now(services, document).status == "completed"
+    assert services.redis.zcard(keys.jobs("local")) == 2  # reading and embedding, once each
+
+
+def test_a_known_document_promises_nothing_while_redis_is_away(services: Services) -> None:
+    first = receive(services, CHINESE)
+    with pytest.raises(RedisConnectionError):
+        documents.receive(services, cast(JobClient, NoClient()), "local", io.BytesIO(CHINESE), "x.txt")
+    assert now(services, first).status == "processing"
