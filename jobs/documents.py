@@ -7,6 +7,7 @@ a kill between two of them leaves.
 import logging
 import time
 from collections.abc import Iterable, Iterator
+from typing import Annotated
 from uuid import uuid4
 
 from pydantic import BaseModel, Field
@@ -32,8 +33,11 @@ _FLUSH_PAGES = 100
 _ROUND = 200  # names looked up at once
 
 
+DocumentId = Annotated[int, Field(ge=0, le=2**63 - 1)]  # what a database holds
+
+
 class ProcessArgs(BaseModel):
-    document_id: int
+    document_id: DocumentId
 
 
 class ProcessResult(BaseModel):
@@ -45,7 +49,7 @@ class ProcessResult(BaseModel):
 
 
 class EmbedArgs(BaseModel):
-    document_id: int
+    document_id: DocumentId
 
 
 class EmbedResult(BaseModel):

@@ -97,7 +97,7 @@ def delete_document(path: DocumentPath) -> Response:
 def ask(body: AskBody) -> Response:
     """Answer a question out of the caller's documents, with the pages that the answer rests on, or refuse."""
     app = offstage().services
-    document = app.documents.get_completed(g.tenant, body.document_id) if body.document_id else None
+    document = None if body.document_id is None else app.documents.get_completed(g.tenant, body.document_id)
     reply = answer(app, g.tenant, body.question, body.document_id)
     return jsonify(
         question=body.question,

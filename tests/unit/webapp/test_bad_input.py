@@ -206,3 +206,14 @@ def test_the_description_for_machines_is_whole(web: FlaskClient) -> None:
     assert {"/upload", "/ask", "/documents/{document_id}", "/jobs/{job_id}", "/jobs/{job_id}/events"} <= set(
         spec["paths"]
     )
+
+
+def test_a_question_to_document_0_is_not_one_to_all(web: FlaskClient) -> None:
+    problem(web.post("/ask", json={"question": "?", "document_id": 0}), 404, "document_not_found")
+
+
+@pytest.mark.parametrize("number", [-1, 2**63, HUGE])
+def test_a_job_takes_no_id_that_no_database_holds(web: FlaskClient, number: int) -> None:
+    """It would start, and overflow in the worker."""
+    body = {"type": "documents.embed", "args": {"document_id": number}}
+    problem(web.post("/jobs", json=body), 422, "invalid_arguments")
