@@ -17,7 +17,8 @@ from jobs.stores.database import Database
 from jobs.stores.schema import schedules
 
 MAX_RUNS = 10  # kept of each schedule
-MAX_SCHEDULES = 1000  # of one tenant
+MAX_SCHEDULES = 1000  # of one tenant, beside those of the file
+_SYNCS = 5  # tries
 
 
 class ScheduleNotFound(Exception):
@@ -91,22 +92,24 @@ class Schedule:
 
 
 class ScheduleStore:
-    """The table of schedules."""
+    """The table of schedules. A tenant may have `limit` of its own."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, limit: int = MAX_SCHEDULES) -> None:
         self._database = database
+        self._limit = limit
 
     def add(self, schedule: Schedule) -> Schedule:
         """Keep a new schedule.
 
         Raises:
             ScheduleExists: the tenant has one of that name.
-            TooManySchedules: the tenant has 1,000.
+            TooManySchedules: the tenant has as many as it may.
         """
         try:
             with self._database.write() as connection:
-                count = select(func.count()).where(schedules.c.tenant == schedule.tenant)
-                if connection.execute(count).scalar_one() >= MAX_SCHEDULES:
+                mine = (schedules.c.tenant == schedule.tenant, schedules.c.source == "api")
+                count = select(func.count()).where(*mine)
+                if connection.execute(count).scalar_one() >= self._limit:
                     raise TooManySchedules
                 _insert(connection, schedule)
         except IntegrityError:
@@ -184,6 +187,15 @@ class ScheduleStore:
 
     def sync(self, given: Sequence[Schedule]) -> None:
         """Make the file's schedules those given. One that is the same as before keeps its next run and its runs."""
+        for left in reversed(range(_SYNCS)):
+            try:
+                self._sync(given)
+                return
+            except IntegrityError:  # another scheduler was quicker with a new one: the next look finds it
+                if not left:
+                    raise
+
+    def _sync(self, given: Sequence[Schedule]) -> None:
         with self._database.write() as connection:
             rows = connection.execute(select(schedules).where(schedules.c.source == "file"))
             there = {schedule.id: schedule for schedule in map(_schedule, rows)}
