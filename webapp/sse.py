@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 15
 READ_BLOCK_MS = 3000  # under redis-py's socket timeout of 5 s
 PAGE = 500
+FEW_STREAMS = 50
+GATHER_SECONDS = 0.02  # with many streams: asking Redis about each of them costs more than an event is late by this
 GONE_OR_ENDED = (*END_STATES, "gone")
 CLOSING = Event("", "closing", {})  # handed to every follower when this process is about to stop
 BACKLOG = 1000  # events a slow client may fall behind before it is sent back to read from Redis
@@ -135,6 +137,8 @@ class EventHub:
                 continue
             for key, entries in found.items() if isinstance(found, dict) else found:
                 wake_at = self._hand_out(key.decode(), entries, wake_at)
+            if len(self._positions) > FEW_STREAMS:
+                time.sleep(GATHER_SECONDS)
 
     def _hand_out(self, key: str, entries: Any, wake_at: str) -> str:
         if key == self._wake:
