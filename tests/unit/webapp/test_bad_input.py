@@ -215,5 +215,5 @@ def test_a_question_to_document_0_is_not_one_to_all(web: FlaskClient) -> None:
 @pytest.mark.parametrize("number", [-1, 2**63, HUGE])
 def test_a_job_takes_no_id_that_no_database_holds(web: FlaskClient, number: int) -> None:
     """It would start, and overflow in the worker."""
-    body = {"type": "documents.embed", "args": {"document_id": number}}
-    problem(web.post("/jobs", json=body), 422, "invalid_arguments")
+    body = {"args": {"document_id": number}}
+    problem(web.post("/jobs/documents.embed", json=body), 422, "invalid_arguments")
