@@ -61,6 +61,11 @@ class RedisServer:
             raise RedisServerError("The embedded Redis is not running.")
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the server was started and has ended by itself. `start()` brings it back on the same port."""
+        return self._process is not None and self._process.poll() is not None
+
     def start(self) -> Self:
         """Start the server and wait until it answers.
 

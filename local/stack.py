@@ -22,6 +22,7 @@ from local.redis_server import RedisServer, RedisServerError
 ROOT = Path(__file__).resolve().parents[1]
 RELEASE = "release"
 START_SECONDS = 60.0
+WATCH_SECONDS = 0.5
 
 
 class StackError(Exception):
@@ -68,6 +69,14 @@ class Stack:
         self.processes.stop()
         if self.redis is not None:
             self.redis.stop()
+
+    def watch(self) -> Ended:
+        """Return the first process that ends. An embedded Redis that does is started again, with all that it had."""
+        while not (ended := self.processes.ended(WATCH_SECONDS)):
+            if self.redis is not None and self.redis.has_ended:
+                print("The embedded Redis has ended; starting it again.", file=self.out, flush=True)
+                self.redis.start()
+        return ended
 
     def __enter__(self) -> Self:
         return self.start()
@@ -184,9 +193,7 @@ def main() -> int:
             try:
                 stack.start()
                 print(_banner(stack), flush=True)
-                while not (ended := stack.processes.ended(3600)):
-                    pass
-                raise StackError(describe(ended))
+                raise StackError(describe(stack.watch()))
             finally:
                 print("\nStopping.", flush=True)
                 stack.stop()

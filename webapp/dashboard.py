@@ -12,7 +12,6 @@ import json
 import re
 import secrets
 from typing import Any
-from urllib.parse import urlsplit
 
 import rq_dashboard.web as dashboard
 from flask import Flask, Response, abort, current_app, request, url_for
@@ -23,6 +22,7 @@ from rq.job import Job, requeue_job
 from rq.serializers import JSONSerializer
 
 from config import Config
+from webapp.auth import is_own_origin
 from webapp.errors import problem
 
 PREFIX = "/rq"
@@ -89,7 +89,7 @@ def _checked_change() -> Response | None:
         answer = problem(405, "method_not_allowed", "This changes something: send a POST.")
         answer.headers["Allow"] = "POST"
         return answer
-    if request.method == "POST" and urlsplit(request.headers.get("Origin", "")).netloc != request.host:
+    if request.method == "POST" and not is_own_origin(request.headers.get("Origin", "")):
         abort(403, "Changes are taken from the dashboard's own pages only.")
     return None
 

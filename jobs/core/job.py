@@ -132,6 +132,12 @@ def _integer(text: dict[str, str], name: str) -> int | None:
     return int(text[name]) if name in text else None
 
 
+def retries_allowed(job: Job) -> int:
+    """Return how many attempts may follow the first, as the job's meta says; what is no number is none."""
+    retries = job.meta.get("retries")
+    return retries if isinstance(retries, int) else 0
+
+
 @cache
 def _resolve(name: str) -> Any:
     """Import a function; a module that cannot be imported says why, where RQ speaks of an invalid attribute."""

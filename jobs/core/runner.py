@@ -27,6 +27,7 @@ from jobs.core.errors import (
     UnknownJobType,
 )
 from jobs.core.events import add_event
+from jobs.core.job import retries_allowed
 from jobs.core.spec import Failure, JobType, discover, get_job_type
 from jobs.core.statistics import attempt_failed
 from jobs.core.view import attempt_record
@@ -63,7 +64,7 @@ def run_with(services: "Services", job: Job, name: str, args: dict[str, Any]) ->
         wait = _record(services, job, error)
         if wait is None:
             raise
-        return Retry(max=_retries(job), interval=[wait])
+        return Retry(max=retries_allowed(job), interval=[wait])
 
 
 def attempt_ended(job: Job, error: JobError) -> int | None:
@@ -136,10 +137,6 @@ def _type_of(job: Job) -> JobType | None:
         return None
 
 
-def _retries(job: Job) -> int:
-    return int(job.meta.get("retries", 0))
-
-
 def _record(services: "Services", job: Job, error: BaseException) -> int | None:
     """Keep a failed attempt, when Redis is there to keep it; return the wait before the next one, None without one."""
     return until_back(lambda: _keep_attempt(services, job, error))
@@ -148,7 +145,7 @@ def _record(services: "Services", job: Job, error: BaseException) -> int | None:
 def _keep_attempt(services: "Services", job: Job, error: BaseException) -> int | None:
     tenant, ttl = job.meta["tenant"], services.config.result_ttl
     failure, used = failure_of(error), job.number_of_retries or 0
-    again = failure.retryable and used < _retries(job)
+    again = failure.retryable and used < retries_allowed(job)
     wait = _wait(_type_of(job), used, error) if again else None
     key = keys.attempts(tenant, job.id)
     number = services.redis.llen(key) + 1

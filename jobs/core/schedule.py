@@ -10,6 +10,7 @@ from threading import Event, Thread
 from uuid import NAMESPACE_OID, uuid5
 
 from redis import Redis
+from redis.exceptions import RedisError
 from rq import Queue
 from rq.defaults import RQ_KEY_PREFIX
 from rq.job import Job
@@ -20,11 +21,11 @@ from rq.utils import as_text, utcformat
 from jobs.core.client import JobClient
 from jobs.core.schedules import ScheduleStarter
 from jobs.core.spec import JobType
-from jobs.core.worker_parts.outage import AWAY
 from jobs.core.worker_parts.scripts import call
 
 UPKEEP_TENANT = "upkeep"
 _QUEUES = f"{RQ_KEY_PREFIX}:queues"
+UNREADABLE_SECONDS = 7 * 24 * 3600
 INTERVAL = 0.25  # seconds
 _BATCH = 500  # jobs of one queue in one round
 _LAST_WORDS = 5  # seconds that the thread of the schedules gets to end; a kill between its steps does no harm
@@ -61,8 +62,8 @@ class Scheduler:
                 self.start_upkeep()
                 if self.promote() == _BATCH:
                     continue
-            except AWAY as error:
-                log.error("scheduler: Redis is away: %s", error)
+            except RedisError as error:  # away, full, or cannot write: it may be mended
+                log.error("scheduler: Redis does not do its work: %s", error)
             self._stop.wait(self._interval)
         if thread:
             thread.join(timeout=_LAST_WORDS)
@@ -80,7 +81,7 @@ class Scheduler:
         args = [RQ_KEY_PREFIX, moment.timestamp(), utcformat(moment), _BATCH, *queues]
         moved, limited = call(self._redis, "promote", [], args)
         for queue, job_id in zip(limited[::2], limited[1::2], strict=True):
-            self._promote_limited(queue.decode(), job_id.decode())
+            self._promote_or_set_aside(queue.decode(), job_id.decode())
         return int(moved)
 
     def start_upkeep(self) -> None:
@@ -91,6 +92,19 @@ class Scheduler:
             if self._client and self._redis.set(slot, "1", nx=True, ex=2 * job_type.every):
                 job_id = uuid5(NAMESPACE_OID, slot).hex
                 self._client.start(job_type.name, {}, tenant=UPKEEP_TENANT, job_id=job_id)
+
+    def _promote_or_set_aside(self, name: str, job_id: str) -> None:
+        """Let RQ move a job; one whose hash cannot be read goes to the failed ones and holds up no other."""
+        try:
+            self._promote_limited(name, job_id)
+        except RedisError:
+            raise
+        except Exception:
+            log.exception("scheduler: job %s cannot be read", job_id)
+            with self._redis.pipeline() as pipeline:
+                pipeline.zrem(f"{RQ_KEY_PREFIX}:scheduled:{name}", job_id)
+                pipeline.zadd(f"{RQ_KEY_PREFIX}:failed:{name}", {job_id: time.time() + UNREADABLE_SECONDS})
+                pipeline.execute()
 
     def _promote_limited(self, name: str, job_id: str) -> None:
         """Let RQ move a job that a rate limit holds."""

@@ -140,7 +140,7 @@ def get_job_type(name: str) -> JobType:
     """
     try:
         return _registry[name]
-    except KeyError:
+    except (KeyError, TypeError):  # a forged job may name anything, also a list
         raise UnknownJobType(f"No job type is called {name!r}.") from None
 
 

@@ -15,6 +15,7 @@ from rq.serializers import JSONSerializer
 
 from jobs.core import keys
 from jobs.core.errors import JobCanceled, JobError
+from jobs.core.job import retries_allowed
 from jobs.core.webhooks import WebhookView, read_webhooks
 
 CLIENT_STATES = {
@@ -141,7 +142,7 @@ def read_jobs(redis: Redis, tenant: str, job_ids: list[str]) -> list[JobView | N
 
 def _read(redis: Redis, tenant: str, job_id: str, raw: Any, *rest: Any) -> JobView | None:
     job = _restore(redis, job_id, raw)
-    if job is None or job.meta.get("tenant") != tenant:
+    if job is None or not isinstance(job.meta, dict) or job.meta.get("tenant") != tenant:
         return None
     (progress, paused), attempts, results, webhooks = rest
     view = _view(job, progress, bool(paused), [Attempt.model_validate_json(attempt) for attempt in attempts])
@@ -176,7 +177,7 @@ def _view(job: Job, progress: bytes | None, paused: bool, attempts: list[Attempt
         queue=job.origin,
         progress=Progress.model_validate_json(progress) if progress else None,
         attempt=len(attempts) if state == "failed" and attempts else len(attempts) + 1,
-        retries_left=0 if state in END_STATES else max(0, int(job.meta.get("retries", 0)) - retries),
+        retries_left=0 if state in END_STATES else max(0, retries_allowed(job) - retries),
         attempts=attempts,
         created_at=job.created_at,
         enqueued_at=job.enqueued_at,

@@ -34,6 +34,8 @@ from jobs.core.worker_parts.outage import AWAY, waits
 from jobs.core.worker_parts.supervisor import Supervisor
 from jobs.core.worker_parts.timers import Penalty
 
+LAST_SECONDS = 3.0  # after the grace of a stop, to tell Redis what became of the last jobs
+
 
 class OffstageWorker(Worker):
     """An RQ worker; `rq worker -w jobs.core.worker.OffstageWorker` works too. Times are in seconds."""
@@ -185,6 +187,10 @@ class OffstageWorker(Worker):
             self.set_shutdown_requested_date()  # type: ignore[no-untyped-call]
         if self.shutdown_grace and time.monotonic() - self._stop_from > self.shutdown_grace:
             self.supervisor.put_back_and_kill()
+
+    def must_go(self) -> bool:
+        """Say whether the time to stop in is over; what Redis has not been told by then, other workers recover."""
+        return self._stop_requested and time.monotonic() - self._stop_from > self.shutdown_grace + LAST_SECONDS
 
     def teardown(self) -> None:
         """Say goodbye."""

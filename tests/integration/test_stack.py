@@ -20,6 +20,8 @@ from local.processes import read_procfile
 from local.redis_server import RedisServer
 from local.stack import Stack
 from tests.integration.conftest import StartStack
+from tests.integration.http import ended as ended_job
+from tests.integration.http import upload
 from tests.processes import children, descendants, ended
 from tests.tls import tls_before
 
@@ -121,6 +123,21 @@ def test_the_end_of_one_process_ends_the_others_and_is_said(running: Running) ->
     assert "offstage: worker ended by SIGKILL." in running.rest()
     assert running.process.returncode == 1
     assert all(ended(each) for each in started)
+
+
+def test_an_embedded_redis_that_ends_is_started_again(running: Running, tmp_path: Path) -> None:
+    """With what it had written: the job that was accepted before is there, and new work is taken and done."""
+    with httpx2.Client(base_url=running.url, timeout=40) as client:
+        before = upload(client, "before.txt", b"before")["task_id"]
+        ended_job(client, before)
+        (server,) = (pid for pid, line in children(running.process.pid).items() if "-server " in line)
+        os.kill(server, signal.SIGKILL)
+        running.wait_for("starting it again")
+        until = monotonic() + 30
+        while client.get("/readyz").status_code != 200:
+            assert monotonic() < until
+        assert client.get(f"/jobs/{before}").json()["state"] == "completed"
+        assert ended_job(client, upload(client, "after.txt", b"after")["task_id"])["state"] == "completed"
 
 
 def test_the_dashboard_password_is_made_once_and_kept_from_others(running: Running, tmp_path: Path) -> None:

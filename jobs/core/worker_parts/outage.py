@@ -28,12 +28,20 @@ def waits() -> Iterator[float]:
         wait = min(1.0, wait * 2)
 
 
-def until_back(attempt: Callable[[], T], failed: Callable[[], object] = lambda: None) -> T:
-    """Return what `attempt` returns, trying for as long as Redis is away. `failed` is called after each failure."""
+def until_back(
+    attempt: Callable[[], T], failed: Callable[[], object] = lambda: None, *, unless: Callable[[], bool] = lambda: False
+) -> T:
+    """Return what `attempt` returns, trying for as long as Redis is away. `failed` is called after each failure.
+
+    Raises:
+        RedisError: Redis is away, and `unless` says that there is no more time to wait.
+    """
     for wait in waits():
         try:
             return attempt()
         except AWAY:
             failed()
+            if unless():
+                raise
             time.sleep(wait)
     raise AssertionError("waits() has no end")

@@ -62,9 +62,9 @@ class Supervisor:
 
     def tell(self, number: int) -> None:
         """Send the horse a signal."""
-        if self._pid:
+        if pid := self._pid:  # read once: the horse may end meanwhile, and 0 would be ourselves
             with suppress(ProcessLookupError):
-                os.kill(self._pid, number)
+                os.kill(pid, number)
 
     def stop_execution(self, execution_id: str) -> bool:
         """Stop one execution, and no other. Says whether the horse is running it."""
@@ -85,11 +85,11 @@ class Supervisor:
 
     def kill(self) -> None:
         """Kill the horse and whatever it has started."""
-        if self._pid:
+        if pid := self._pid:
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._pid, signal.SIGKILL)
+                os.killpg(pid, signal.SIGKILL)
             with suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
 
     def put_back_and_kill(self) -> None:
         """Kill the horse; what it runs goes back to its queue, and the start does not count."""
@@ -192,7 +192,11 @@ class Supervisor:
             alone = len(running) > 1  # nobody knows which one did it: each runs in a process of its own now
         worker = self._worker
         worker.log.warning("Worker %s: the horse ended (%s)", worker.name, _name_of(code))
-        until_back(lambda: recovery.after_horse(worker, causes, self._stopped, alone=set(running) if alone else set()))
+        solo = set(running) if alone else set()
+        try:
+            until_back(lambda: recovery.after_horse(worker, causes, self._stopped, alone=solo), unless=worker.must_go)
+        except AWAY:
+            worker.log.error("Worker %s: Redis is away; other workers will take over what ran here", worker.name)
 
 
 def _name_of(code: int) -> str:

@@ -88,6 +88,23 @@ def test_a_job_that_ends_while_redis_is_away_is_recorded(
         assert not patient.keys("rq:execution:*")
 
 
+@pytest.mark.parametrize("kind", ["ours", "threads"])
+def test_a_worker_whose_redis_is_gone_for_good_can_be_stopped(
+    server: RedisServer, patient: Redis, tmp_path: Path, kind: str
+) -> None:
+    """It does not wait for ever to say what became of its job; other workers would find out."""
+    job = Queue("default", connection=patient, serializer=JSONSerializer).enqueue(tasks.quiet, 1.0)
+    marker = tmp_path / "ran"
+    job.meta["marker"] = str(marker)
+    job.save_meta()
+    with Fleet(server.url, tmp_path) as fleet:
+        worker = fleet.start(["default"], kind=kind, set={"shutdown_grace": 1.0})
+        eventually(marker.exists)
+        server.kill()
+        worker.terminate_group()
+        eventually(lambda: worker.process.poll() is not None, 30)
+
+
 def _status(redis: Redis, job: Job) -> str:
     return (redis.hget(job.key, "status") or b"").decode()
 

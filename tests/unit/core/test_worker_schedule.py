@@ -91,3 +91,16 @@ def test_upkeep_starts_once_an_interval(fake_redis: Redis) -> None:
         scheduler.start_upkeep()
     [job_id] = fake_redis.lrange("rq:queue:low", 0, -1)
     assert JobClient(fake_redis, result_ttl=60).get(UPKEEP_TENANT, job_id.decode()).type == "probe.upkeep"
+
+
+def test_a_hash_that_cannot_be_read_stops_no_scheduler(fake_redis: Redis, queue: Queue) -> None:
+    """It goes to the failed ones, where people look; what is due moves all the same, now and the next time."""
+    fake_redis.hset("rq:job:forged", mapping={"data": "x", "rate_limit_key": "k", "created_at": "nonsense"})
+    fake_redis.zadd("rq:scheduled:default", {"forged": 1})
+    due = schedule(queue, -5)
+    scheduler = Scheduler(fake_redis)
+    scheduler.promote()
+    assert queue.get_job_ids() == [due.id]
+    assert scheduler.promote() == 0
+    assert not fake_redis.exists("rq:scheduled:default")
+    assert fake_redis.zrange("rq:failed:default", 0, -1) == [b"forged"]

@@ -69,3 +69,9 @@ def test_without_keys_pages_of_other_sites_are_refused(local: FlaskClient) -> No
     assert local.post("/jobs/x/cancel", headers={"Origin": "https://evil.example"}).status_code == 403
     assert local.get("/jobs", headers={"Host": "evil.example"}).status_code == 421
     assert local.get("/jobs", headers={"Origin": "http://localhost"}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["http://[", "null", "http://localhost:1", "http://localhost.evil.example"])
+def test_odd_origins_are_refused(local: FlaskClient, origin: str) -> None:
+    """Never a 500."""
+    assert local.get("/jobs", headers={"Origin": origin}).status_code == 403

@@ -209,3 +209,14 @@ def test_the_list_is_filtered(local: FlaskClient, local_services: Services, fail
     assert local.get("/jobs?since=2999-01-01T00:00:00Z").get_json()["jobs"] == []
     for bad in ("state=nonsense", "queue=urgent", "since=yesterday", "since=2026-01-01T00:00:00"):
         assert local.get(f"/jobs?{bad}").status_code == 422
+
+
+@pytest.mark.parametrize("meta", ["[]", "null", "true", "5", '"x"', "{", '{"tenant": ["local"]}'])
+def test_a_forged_job_is_not_found_and_does_not_hide_the_others(
+    local: FlaskClient, local_services: Services, job_id: str, meta: str
+) -> None:
+    """Whatever its meta says, the list answers."""
+    forged = job_client(local_services).start("test.echo", {"text": "x"}, tenant="local")
+    local_services.redis.hset(f"rq:job:{forged}", "meta", meta)
+    assert local.get(f"/jobs/{forged}").status_code == 404
+    assert job_id in [job["id"] for job in local.get("/jobs").get_json()["jobs"]]
