@@ -7,7 +7,7 @@ import time
 from pydantic import BaseModel
 
 from jobs.core.context import JobContext
-from jobs.core.errors import RetryableError
+from jobs.core.errors import NonRetryableError, RetryableError
 from jobs.core.spec import Backoff, Failure, job
 
 QUICK = Backoff(base=1.0, cap=1.0)
@@ -30,6 +30,12 @@ def noop(ctx: JobContext, args: Nothing) -> None:
 def broken(ctx: JobContext, args: Nothing) -> None:
     """Fail each time."""
     raise RetryableError
+
+
+@job("probe.misused")
+def misused(ctx: JobContext, args: Nothing) -> None:
+    """Fail for good."""
+    raise NonRetryableError
 
 
 @job("probe.deadly", retries=1, backoff=QUICK, on_failure=_failed)
@@ -93,3 +99,33 @@ def _step(ctx: JobContext, number: int) -> int:
     ctx.services.redis.rpush(f"steps:{ctx.job_id}", str(number))
     time.sleep(0.1)
     return number
+
+
+@job("probe.mark", retries=20, backoff=QUICK)
+def mark(ctx: JobContext, args: Nothing) -> None:
+    """Leave a mark."""
+    ctx.services.redis.rpush("marks", ctx.job_id)
+
+
+@job("probe.moody", retries=20, backoff=QUICK)
+def moody(ctx: JobContext, args: Nothing) -> None:
+    """Leave a mark; fail at times, some for good."""
+    number = int(ctx.job_id[-2:], 16)
+    if number % 5 == 0:
+        raise NonRetryableError
+    if number % 5 == 1 and ctx.attempt == 1:
+        raise RetryableError
+    time.sleep(0.005)
+    ctx.services.redis.rpush("marks", ctx.job_id)
+
+
+class BatchArgs(BaseModel):
+    """The batch whose callback this is."""
+
+    batch_id: str = ""
+
+
+@job("probe.callback", queue="high")
+def callback(ctx: JobContext, args: BatchArgs) -> None:
+    """Say that it was called."""
+    ctx.services.redis.rpush("callbacks", args.batch_id)
