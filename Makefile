@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo run test lint bench key clean
+.PHONY: help demo run test lint bench bench-worker faults-worker key clean
 help:
 	@echo "make demo   install, start everything, read the example PDFs, ask two questions"
 	@echo "make run    start web, worker and scheduler on http://127.0.0.1:8000; Ctrl-C stops them"
 	@echo "make test   style, types, import rules and tests"
 	@echo "make lint   the same without the tests"
-	@echo "make bench  measure; writes the tables of docs/performance.md"
+	@echo "make bench  measure: the tables of docs/performance.md (bench-worker: beside other queues, which it installs)"
+	@echo "make faults-worker  kill workers 100 times in each of five ways, under load, and count what was lost"
 	@echo "make key    print a new API key and its entry for API_KEYS (TENANT=name)"
 	@echo "make clean  remove the virtual environment and the caches; keeps var/"
 
@@ -34,11 +35,22 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench
 
+bench-worker: $(VENV)/.installed-dev .venv-bench/.installed
+	$(BIN)/python -m bench.worker --peers .venv-bench/bin
+
+faults-worker: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.integration.worker.faults --kills 100
+
 key: $(VENV)/.installed
 	@$(BIN)/python -W ignore::RuntimeWarning -m webapp.auth $(TENANT)
 
+.venv-bench/.installed: requirements-bench.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install -r requirements-bench.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: https://www.python.org/downloads/"; exit 1; }
