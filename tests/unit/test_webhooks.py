@@ -197,6 +197,19 @@ def test_a_deleted_job_is_not_told_of(deliver: Any, hook: Receiver, client: JobC
     assert len(hook.requests) == 1
 
 
+def test_an_end_that_a_new_start_has_overtaken_is_not_told(
+    deliver: Any, hook: Receiver, client: JobClient, services: Services
+) -> None:
+    """The job's next end is told by a delivery of its own."""
+    hook.answers = [503]
+    delivery = deliver()
+    services.redis.hset(f"rq:job:{job_of(hook)}", "status", "queued")
+    make_due(services)
+    run_jobs(services)
+    assert client.get(TENANT, delivery.id).result == {"status": None, "superseded": True}
+    assert len(hook.requests) == 1
+
+
 def test_an_address_that_may_not_be_called_any_more_is_not_called(
     deliver: Any, hook: Receiver, client: JobClient, services: Services
 ) -> None:
