@@ -1,6 +1,7 @@
 """Deliveries: what is sent, when it is sent again, and when it is given up."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from jobs import webhooks
 from jobs.core import spec
 from jobs.core.client import JobClient
 from jobs.core.context import JobContext
+from jobs.core.sweep import sweep
 from jobs.core.view import JobView
 from jobs.core.webhooks import follow
 from jobs.domain.signatures import write_secret
@@ -195,6 +197,21 @@ def test_a_deleted_job_is_not_told_of(deliver: Any, hook: Receiver, client: JobC
     run_jobs(services)
     assert client.get(TENANT, delivery.id).error.code == "webhook_rejected"  # type: ignore[union-attr]
     assert len(hook.requests) == 1
+
+
+def test_a_job_that_is_kept_for_less_than_its_delivery_takes_is_told_of(
+    deliver: Any, hook: Receiver, services: Services
+) -> None:
+    """Its id and how it ended; the upkeep does not take the address away."""
+    hook.answers = [503]
+    deliver()
+    job_id = job_of(hook)
+    services.redis.delete(f"rq:job:{job_id}")
+    sweep(services.redis, time.time())
+    make_due(services)
+    run_jobs(services)
+    message = hook.requests[1].verified(SECRET)
+    assert (message["type"], message["data"]) == ("job.completed", {"id": job_id, "state": "completed"})
 
 
 def test_an_end_that_a_new_start_has_overtaken_is_not_told(

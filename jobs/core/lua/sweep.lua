@@ -8,7 +8,9 @@ for n = last + 1, #ARGV do
   local ttl = redis.call('TTL', prefix .. ':job:' .. id)
   for _, part in ipairs(parts) do
     local key = 'offstage:' .. tenant .. ':' .. part .. ':' .. id
-    if ttl == -2 then
+    if part == 'webhooks' and ttl ~= -1 and redis.call('TTL', key) > 0 then
+      -- Deliveries may go on for longer than a job is kept. It has had a time to live since the job's end.
+    elseif ttl == -2 then
       redis.call('DEL', key)
     elseif ttl == -1 then
       redis.call('PERSIST', key)
