@@ -45,8 +45,8 @@ class Options:
     """How to start a job; what is None is as the job's type says.
 
     `timeout` and `keep`, for how long it is kept after its end, are in seconds; `due` is when it may start, in seconds
-    since 1970. `fresh` starts a job of a reusing type anew. The job waits until those of `depends_on` have ended; if one
-    of them does not complete, it is canceled, or runs all the same.
+    since 1970. `fresh` starts a job of a reusing type anew. The job waits until those of `depends_on` have ended; if
+    one of them does not complete, it is canceled, or runs all the same.
     """
 
     queue: str | None = None
