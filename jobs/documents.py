@@ -11,6 +11,7 @@ from typing import Annotated
 from uuid import uuid4
 
 from pydantic import BaseModel, Field
+from redis.exceptions import RedisError
 
 from jobs.core.client import JobClient
 from jobs.core.context import JobContext
@@ -27,7 +28,7 @@ from jobs.stores.documents import COMPLETED, FAILED, PROCESSING, Admission, Docu
 
 log = logging.getLogger(__name__)
 
-PROCESS, EMBED = "documents.process", "documents.embed"
+PROCESS, EMBED, PURGE = "documents.process", "documents.embed", "documents.purge"
 _FLUSH_SECONDS = 0.25  # between two commits: each costs a sync of the disk
 _FLUSH_PAGES = 100
 _ROUND = 200  # names looked up at once
@@ -57,6 +58,17 @@ class EmbedResult(BaseModel):
     passages: int = 0
 
 
+class PurgeArgs(BaseModel):
+    document_id: DocumentId
+
+
+class PurgeResult(BaseModel):
+    """Whether this job removed the document; False if another one had."""
+
+    document_id: int
+    purged: bool
+
+
 class RecoverArgs(BaseModel):
     """After how many seconds a document without a job, and a file without a row, are taken for left behind."""
 
@@ -65,9 +77,10 @@ class RecoverArgs(BaseModel):
 
 
 class RecoverResult(BaseModel):
-    """How many documents were started again or given up, and how many files were deleted."""
+    """How many documents were started again, purged again or given up, and how many files were deleted."""
 
     started: int = 0
+    purges: int = 0
     failed: int = 0
     files: int = 0
 
@@ -109,6 +122,23 @@ def _admit(services: Services, tenant: str, staged: Staged, filename: str | None
 def start_processing(client: JobClient, document: Document) -> None:
     """Start the job that the document names, unless it was started before."""
     client.start(PROCESS, ProcessArgs(document_id=document.id), tenant=document.tenant, job_id=document.job_id)
+
+
+def remove(services: Services, client: JobClient, tenant: str, document_id: int) -> None:
+    """Delete a document: it is gone for everybody now, and a job removes its file, its text and its vectors.
+
+    Raises:
+        DocumentNotFound: the tenant has none of that id.
+    """
+    document = services.documents.hide(tenant, document_id)
+    try:
+        _start_purge(client, document)
+    except RedisError:
+        log.warning("a document will be purged later", exc_info=True, extra={"document": document_id})
+
+
+def _start_purge(client: JobClient, document: Document) -> None:
+    client.start(PURGE, PurgeArgs(document_id=document.id), tenant=document.tenant, job_id=document.job_id)
 
 
 def _mark_failed(ctx: JobContext, args: ProcessArgs, failure: Failure) -> None:
@@ -182,6 +212,13 @@ def embed(ctx: JobContext, args: EmbedArgs) -> EmbedResult:
     return EmbedResult(document_id=args.document_id, passages=total)
 
 
+@job(PURGE, queue="low", timeout=3600, isolated=True, describe=("document_id",))
+def purge(ctx: JobContext, args: PurgeArgs) -> PurgeResult:
+    """Remove what a deleted document had, a little at a time; one that was broken off goes on."""
+    purged = ctx.services.documents.purge(ctx.tenant, args.document_id, ctx.job_id, ctx.checkpoint)
+    return PurgeResult(document_id=args.document_id, purged=purged)
+
+
 @job("documents.recover", queue="low", timeout=600, isolated=True, every=300)
 def recover(ctx: JobContext, args: RecoverArgs) -> RecoverResult:
     """Start what was accepted and has no job, give up what its job gave up, delete files that nothing names."""
@@ -192,6 +229,8 @@ def recover(ctx: JobContext, args: RecoverArgs) -> RecoverResult:
     for document in services.documents.without_vectors(args.document_seconds):
         owner = JobContext(job_id=document.job_id, tenant=document.tenant, attempt=1, services=services, client=client)
         _start_embedding(owner, document)  # under the same id as before: one that exists is left as it is
+    for document in services.documents.hidden(args.document_seconds):
+        result.purges += _recover_purge(services, client, document)
     result.files = _delete_orphans(services, args.file_seconds)
     return result
 
@@ -206,6 +245,19 @@ def _recover_reading(services: Services, client: JobClient, document: Document, 
     if view.ended:
         code, message = _reason(view)
         result.failed += services.documents.fail(document.tenant, document.id, document.job_id, code, message)
+
+
+def _recover_purge(services: Services, client: JobClient, document: Document) -> bool:
+    """Start a purge that has no job, or whose job has ended without it. Returns False if it is under way."""
+    try:
+        if not client.get(document.tenant, document.job_id).ended:
+            return False
+    except JobNotFound:
+        log.info("a deleted document had no job", extra={"document": document.id})
+    renewed = services.documents.reassign(document)
+    if renewed:
+        _start_purge(client, renewed)
+    return renewed is not None
 
 
 def _reason(view: JobView) -> tuple[str, str]:

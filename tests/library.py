@@ -66,6 +66,15 @@ def add_document(
     return int(document_id)
 
 
+def delete_document(database: Database, index: SearchIndex, document: int, tenant: str = "ada") -> None:
+    """Take all of a document's passages out of the index."""
+    with database.read() as connection:
+        ids = [id_ for some in index.by_page(connection, document).values() for id_ in some]
+    entries = index.entries(tenant, ids)
+    with database.write() as connection:
+        index.remove(connection, entries)
+
+
 def embed_all(index: SearchIndex, tenant: str = "ada") -> None:
     """Give every passage of a tenant its vector."""
     while index.embed_pending(tenant):

@@ -6,24 +6,42 @@ attempt, or one that was taken for dead and is not, adds nothing twice.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
+from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from jobs.domain.chunks import Passage
-from jobs.domain.documents import DocumentNotFound, DocumentNotReady, Page
+from jobs.domain.documents import DocumentNotReady, Page
 from jobs.stores.blobs import BlobStore, StorageError
 from jobs.stores.database import Database
-from jobs.stores.schema import documents, pages
+from jobs.stores.document_rows import (
+    COMPLETED,
+    FAILED,
+    PROCESSING,
+    Admission,
+    Document,
+    NewDocument,
+    ago,
+    every,
+    first,
+    insert_into,
+    is_in_work,
+    is_the,
+    now,
+    one,
+    unread,
+)
+from jobs.stores.schema import documents, is_hidden, is_shown, pages
 
 log = logging.getLogger(__name__)
 
-PROCESSING, COMPLETED, FAILED = "processing", "completed", "failed"
 MAX_LISTED = 100
+# Of text in one transaction that removes it: while one runs on SQLite, nobody else writes.
+_REMOVED_CHARS = 20_000
+_REMOVED_PAGES = 100
 
 
 class PassageIndex(Protocol):
@@ -31,58 +49,11 @@ class PassageIndex(Protocol):
 
     def add_passages(self, connection: Connection, tenant: str, document_id: int, found: Sequence[Passage]) -> int: ...
 
-    def delete_document(self, connection: Connection, tenant: str, document_id: int) -> None: ...
+    def by_page(self, connection: Connection, document_id: int) -> Mapping[int, Sequence[int]]: ...
 
+    def entries(self, tenant: str, ids: Sequence[int]) -> Sequence[Any]: ...
 
-@dataclass(frozen=True)
-class Document:
-    """A document as it stands. Sizes are in bytes, `content_length` in characters, times in UTC.
-
-    `status` is `processing`, `completed` or `failed`; `vector_status` is `pending`, `completed` or `failed`.
-    """
-
-    id: int
-    tenant: str
-    filename: str
-    media_type: str
-    size: int
-    sha256: str
-    blob: str
-    status: str
-    job_id: str
-    page_count: int
-    content_length: int
-    passage_count: int
-    vector_status: str
-    error_code: str | None
-    error_message: str | None
-    created_at: datetime
-    completed_at: datetime | None
-
-
-@dataclass(frozen=True)
-class NewDocument:
-    """A file that has come in. `job_id` is the job that will process it, which need not exist yet."""
-
-    tenant: str
-    filename: str
-    media_type: str
-    size: int
-    sha256: str
-    blob: str
-    job_id: str
-
-
-@dataclass(frozen=True)
-class Admission:
-    """What became of a new document: `document` is the row that stands for its content.
-
-    `outcome` is `new`, `restarted` (it had failed before) or `known`. `spare_blob` is the file that no row names now.
-    """
-
-    document: Document
-    outcome: str
-    spare_blob: str | None
+    def remove(self, connection: Connection, entries: Sequence[Any]) -> int: ...
 
 
 class DocumentStore:
@@ -96,24 +67,25 @@ class DocumentStore:
     def find(self, tenant: str, sha256: str) -> Document | None:
         """Return the tenant's document of that content, if there is one."""
         with self._database.read() as connection:
-            return _first(
-                connection, select(documents).where(documents.c.tenant == tenant, documents.c.sha256 == sha256)
+            return first(
+                connection,
+                select(documents).where(documents.c.tenant == tenant, documents.c.sha256 == sha256, is_shown),
             )
 
     def admit(self, new: NewDocument) -> Admission:
         """Add a document, or start a failed one of the same content anew, or return the one that there is."""
-        same = (documents.c.tenant == new.tenant) & (documents.c.sha256 == new.sha256)
+        same = (documents.c.tenant == new.tenant) & (documents.c.sha256 == new.sha256) & is_shown
         with self._database.write() as connection:
-            row = {**vars(new), "status": PROCESSING, "created_at": _now()}
-            values = _insert(connection, documents).values(row).on_conflict_do_nothing()
+            row = {**vars(new), "status": PROCESSING, "created_at": now()}
+            values = insert_into(connection, documents).values(row).on_conflict_do_nothing()
             if connection.execute(values.returning(documents.c.id)).scalar() is not None:
-                return Admission(_one(connection, same), "new", None)
-            known = _one(connection, same, lock=True)
+                return Admission(one(connection, same), "new", None)
+            known = one(connection, same, lock=True)
             if known.status != FAILED:
                 return Admission(known, "known", new.blob)
             fresh = {"job_id": new.job_id, "blob": new.blob, "filename": new.filename, "media_type": new.media_type}
-            connection.execute(update(documents).where(same).values(**_processing(), **fresh))
-            return Admission(_one(connection, same), "restarted", known.blob)
+            connection.execute(update(documents).where(same).values(**unread(), **fresh))
+            return Admission(one(connection, same), "restarted", known.blob)
 
     def get(self, tenant: str, document_id: int) -> Document:
         """Return a document.
@@ -122,7 +94,7 @@ class DocumentStore:
             DocumentNotFound: the tenant has none of that id.
         """
         with self._database.read() as connection:
-            return _one(connection, _is(tenant, document_id))
+            return one(connection, is_the(tenant, document_id))
 
     def get_completed(self, tenant: str, document_id: int) -> Document:
         """Return a document that can be asked.
@@ -138,23 +110,40 @@ class DocumentStore:
 
     def list(self, tenant: str, *, before: int | None = None, limit: int = 20) -> list[Document]:
         """Return documents, newest first; `before` is the id of the last one seen."""
-        query = select(documents).where(documents.c.tenant == tenant).order_by(documents.c.id.desc())
+        query = select(documents).where(documents.c.tenant == tenant, is_shown).order_by(documents.c.id.desc())
         if before is not None:
             query = query.where(documents.c.id < before)
         with self._database.read() as connection:
-            return _all(connection, query.limit(max(1, min(limit, MAX_LISTED))))
+            return every(connection, query.limit(max(1, min(limit, MAX_LISTED))))
 
-    def delete(self, tenant: str, document_id: int) -> None:
-        """Remove a document with its text, vectors and file; a job that works on it ends by itself.
+    def hide(self, tenant: str, document_id: int) -> Document:
+        """Delete a document for everybody who asks; `purge` then removes what it had. Returns it with the purge's job.
+
+        A job that works on it ends by itself, and the same file can be taken in again.
 
         Raises:
             DocumentNotFound: the tenant has none of that id.
         """
         with self._database.write() as connection:
-            document = _one(connection, _is(tenant, document_id), lock=True)
-            self._index.delete_document(connection, tenant, document_id)
-            connection.execute(delete(documents).where(_is(tenant, document_id)))  # pages go with it
+            document = one(connection, is_the(tenant, document_id), lock=True)
+            hidden = replace(document, deleted_at=now(), job_id=uuid4().hex)
+            values = {"deleted_at": hidden.deleted_at, "job_id": hidden.job_id}
+            connection.execute(update(documents).where(is_the(tenant, document_id)).values(**values))
+        return hidden
+
+    def purge(self, tenant: str, document_id: int, job_id: str, beat: Callable[[], Any]) -> bool:
+        """Remove all that a hidden document had, then its row, in short transactions with a `beat` after each.
+
+        Returns False if it is not the job's own, or gone already. One that was broken off can be called again.
+        """
+        mine = (documents.c.tenant == tenant) & (documents.c.id == document_id) & is_hidden
+        mine &= documents.c.job_id == job_id
+        document = self._drop_text(mine, document_id, beat)
+        if document is None:
+            return False
         self.delete_blob(document.blob)
+        with self._database.write() as connection:
+            return bool(connection.execute(delete(documents).where(mine)).rowcount)
 
     def delete_blob(self, name: str) -> None:
         """Delete a file that no row names. If the storage is away, `documents.recover` does it later."""
@@ -165,10 +154,10 @@ class DocumentStore:
 
     def begin(self, tenant: str, document_id: int, job_id: str) -> Document | None:
         """Let a job begin or go on; a failed document is processing again. None: it is not the job's own any more."""
-        mine = _is(tenant, document_id) & (documents.c.job_id == job_id)
+        mine = is_the(tenant, document_id) & (documents.c.job_id == job_id)
         with self._database.write() as connection:
-            connection.execute(update(documents).where(mine, documents.c.status == FAILED).values(**_processing()))
-            return _first(connection, select(documents).where(mine))
+            connection.execute(update(documents).where(mine, documents.c.status == FAILED).values(**unread()))
+            return first(connection, select(documents).where(mine))
 
     def add_pages(
         self, tenant: str, document_id: int, job_id: str, found: Sequence[tuple[Page, Sequence[Passage]]]
@@ -178,14 +167,14 @@ class DocumentStore:
         Returns False if the document is not the job's own any more.
         """
         with self._database.write() as connection:
-            mine = _is_in_work(tenant, document_id, job_id)
-            if _first(connection, select(documents).where(mine).with_for_update()) is None:
+            mine = is_in_work(tenant, document_id, job_id)
+            if first(connection, select(documents).where(mine).with_for_update()) is None:
                 return False
             rows = [
                 {"document_id": document_id, "tenant": tenant, "number": page.number, "text": page.text}
                 for page, _ in found
             ]
-            statement = _insert(connection, pages).values(rows).on_conflict_do_nothing().returning(pages.c.number)
+            statement = insert_into(connection, pages).values(rows).on_conflict_do_nothing().returning(pages.c.number)
             added = set(connection.execute(statement).scalars())
             passages = [passage for page, some in found if page.number in added for passage in some]
             self._index.add_passages(connection, tenant, document_id, passages)
@@ -199,36 +188,47 @@ class DocumentStore:
 
     def complete(self, tenant: str, document_id: int, job_id: str) -> bool:
         """Mark a document as read to its end. Returns False if it is not the job's own any more."""
-        return self._change(_is_in_work(tenant, document_id, job_id), {"status": COMPLETED, "completed_at": _now()})
+        return self._change(is_in_work(tenant, document_id, job_id), {"status": COMPLETED, "completed_at": now()})
 
     def fail(self, tenant: str, document_id: int, job_id: str, code: str, message: str) -> bool:
         """Mark a document as failed and drop what was read of it. Returns False if it is not the job's own any more."""
-        mine = _is_in_work(tenant, document_id, job_id)
-        with self._database.write() as connection:
-            if _first(connection, select(documents).where(mine).with_for_update()) is None:
-                return False
-            self._index.delete_document(connection, tenant, document_id)
-            connection.execute(delete(pages).where(pages.c.document_id == document_id))
-            failed = {**_processing(), "status": FAILED, "error_code": code, "error_message": message}
-            connection.execute(update(documents).where(mine).values(**failed))
-            return True
+        mine = is_in_work(tenant, document_id, job_id)
+        failed = {**unread(), "status": FAILED, "error_code": code, "error_message": message}
+        held = select(pages.c.number).where(pages.c.document_id == document_id).exists()
+        while self._drop_text(mine, document_id) is not None:
+            if self._change(mine & ~held, failed):  # not if another worker has just added a page
+                return True
+        return False
 
     def set_vector_status(self, tenant: str, document_id: int, status: str) -> bool:
         """Say how far a document's vectors are. Returns False if it was deleted."""
-        return self._change(_is(tenant, document_id), {"vector_status": status})
+        return self._change(is_the(tenant, document_id), {"vector_status": status})
 
     def in_work(self, older_than: float) -> Sequence[Document]:
         """Return every tenant's documents that have been processing for longer than that, in seconds."""
-        query = select(documents).where(documents.c.status == PROCESSING, documents.c.created_at < _ago(older_than))
+        query = select(documents).where(
+            is_shown, documents.c.status == PROCESSING, documents.c.created_at < ago(older_than)
+        )
         with self._database.read() as connection:
-            return _all(connection, query.order_by(documents.c.id))
+            return every(connection, query.order_by(documents.c.id))
 
     def without_vectors(self, older_than: float) -> Sequence[Document]:
         """Return every tenant's documents that have waited for vectors for longer than that, in seconds."""
-        waiting = (documents.c.status == COMPLETED) & (documents.c.vector_status == "pending")
-        query = select(documents).where(waiting, documents.c.completed_at < _ago(older_than))
+        waiting = is_shown & (documents.c.status == COMPLETED) & (documents.c.vector_status == "pending")
+        query = select(documents).where(waiting, documents.c.completed_at < ago(older_than))
         with self._database.read() as connection:
-            return _all(connection, query.order_by(documents.c.id))
+            return every(connection, query.order_by(documents.c.id))
+
+    def hidden(self, older_than: float) -> Sequence[Document]:
+        """Return every tenant's documents that have been hidden for longer than that, in seconds."""
+        with self._database.read() as connection:
+            return every(connection, select(documents).where(is_hidden, documents.c.deleted_at < ago(older_than)))
+
+    def reassign(self, document: Document) -> Document | None:
+        """Give a document, hidden or not, to a job of a new id. None if it is no longer its present job's."""
+        renewed = replace(document, job_id=uuid4().hex)
+        same = (documents.c.id == document.id) & (documents.c.job_id == document.job_id)
+        return renewed if self._change(same, {"job_id": renewed.job_id}) else None
 
     def named_blobs(self, names: Sequence[str]) -> set[str]:
         """Return which of these files some row names."""
@@ -239,57 +239,56 @@ class DocumentStore:
         with self._database.write() as connection:
             return bool(connection.execute(update(documents).where(which).values(**values)).rowcount)
 
+    def _drop_text(
+        self, mine: ColumnElement[bool], document_id: int, beat: Callable[[], Any] = lambda: None
+    ) -> Document | None:
+        """Remove a document's text while it is the caller's. Returns it, or None if it is not any more."""
+        while batches := tuple(self._batches(document_id)):
+            for numbers, ids in batches:
+                if not self._drop_pages(mine, document_id, numbers, ids):
+                    return None
+                beat()
+        with self._database.read() as connection:
+            return first(connection, select(documents).where(mine))
 
-def _is(tenant: str, document_id: int) -> ColumnElement[bool]:
-    return (documents.c.tenant == tenant) & (documents.c.id == document_id)
+    def _batches(self, document_id: int) -> Iterator[tuple[Sequence[int], Sequence[int]]]:
+        """Yield page numbers with the ids of their passages, in lots of limited size."""
+        query = select(pages.c.number, func.length(pages.c.text)).where(pages.c.document_id == document_id)
+        with self._database.read() as connection:
+            lengths = connection.execute(query.order_by(pages.c.number)).all()
+            passages = self._index.by_page(connection, document_id)  # after the pages, that have theirs from the start
+        numbers: list[int] = []
+        chars = 0
+        for number, length in lengths:
+            if numbers and (chars + length > _REMOVED_CHARS or len(numbers) >= _REMOVED_PAGES):
+                yield numbers, [id_ for page in numbers for id_ in passages.get(page, ())]
+                numbers, chars = [], 0
+            numbers.append(number)
+            chars += length
+        if numbers:
+            yield numbers, [id_ for page in numbers for id_ in passages.get(page, ())]
+
+    def _drop_pages(
+        self, mine: ColumnElement[bool], document_id: int, numbers: Sequence[int], ids: Sequence[int]
+    ) -> bool:
+        with self._database.read() as connection:
+            document = first(connection, select(documents).where(mine))
+        if document is None:
+            return False
+        entries = self._index.entries(document.tenant, ids)  # slow: outside of the transaction
+        some = (pages.c.document_id == document_id) & pages.c.number.in_(numbers)
+        with self._database.write() as connection:
+            if first(connection, select(documents).where(mine).with_for_update()) is None:
+                return False
+            passages = self._index.remove(connection, entries)
+            lengths = connection.execute(delete(pages).where(some).returning(func.length(pages.c.text))).scalars().all()
+            counts = {
+                "page_count": documents.c.page_count - len(lengths),
+                "content_length": documents.c.content_length - sum(lengths),
+                "passage_count": documents.c.passage_count - passages,
+            }
+            connection.execute(update(documents).where(mine).values(**counts))
+            return True
 
 
-def _is_in_work(tenant: str, document_id: int, job_id: str) -> ColumnElement[bool]:
-    return _is(tenant, document_id) & (documents.c.job_id == job_id) & (documents.c.status == PROCESSING)
-
-
-def _processing() -> dict[str, Any]:
-    """The columns of a document of which nothing has been read."""
-    counts = dict.fromkeys(("page_count", "content_length", "passage_count"), 0)
-    unset = dict.fromkeys(("error_code", "error_message", "completed_at"))
-    return {"status": PROCESSING, "vector_status": "pending", **counts, **unset}
-
-
-def _insert(connection: Connection, table: Any) -> Any:
-    """Return an INSERT that knows ON CONFLICT, which both databases have and SQLAlchemy keeps in their dialects."""
-    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
-
-
-def _one(connection: Connection, which: ColumnElement[bool], *, lock: bool = False) -> Document:
-    query = select(documents).where(which)
-    document = _first(connection, query.with_for_update() if lock else query)
-    if document is None:
-        raise DocumentNotFound
-    return document
-
-
-def _first(connection: Connection, query: Select[Any]) -> Document | None:
-    row = connection.execute(query).mappings().first()
-    return _document(row) if row else None
-
-
-def _all(connection: Connection, query: Select[Any]) -> list[Document]:
-    return [_document(row) for row in connection.execute(query).mappings()]
-
-
-def _document(row: Mapping[Any, Any]) -> Document:
-    times = {name: _utc(row[name]) for name in ("created_at", "completed_at")}
-    return Document(**{**row, **times})
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    """SQLite hands times out without their zone."""
-    return time.replace(tzinfo=UTC) if time and time.tzinfo is None else time
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _ago(seconds: float) -> datetime:
-    return _now() - timedelta(seconds=seconds)
+__all__ = ["COMPLETED", "FAILED", "PROCESSING", "Admission", "Document", "DocumentStore", "NewDocument"]

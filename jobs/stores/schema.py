@@ -51,9 +51,21 @@ documents = Table(
     Column("error_message", Text),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("completed_at", DateTime(timezone=True)),
-    UniqueConstraint("tenant", "sha256"),
+    Column("deleted_at", DateTime(timezone=True)),  # hidden since then, until a job has removed all that it had
     sqlite_autoincrement=True,  # an id is never used again
 )
+
+is_shown = documents.c.deleted_at.is_(None)
+is_hidden = documents.c.deleted_at.is_not(None)
+Index(
+    "uq_documents_tenant_sha256",
+    documents.c.tenant,
+    documents.c.sha256,
+    unique=True,
+    sqlite_where=is_shown,
+    postgresql_where=is_shown,
+)
+Index("ix_documents_hidden", documents.c.tenant, sqlite_where=is_hidden, postgresql_where=is_hidden)
 
 pages = Table(
     "pages",
@@ -128,4 +140,4 @@ def is_ours(_object: object, name: str | None, kind: str, _reflected: bool, _com
 # `passage_terms` is an FTS5 table with its shadow tables on SQLite, a table with a tsvector on PostgreSQL.
 LEXICAL_TABLES = ("passage_terms", "passage_vocabulary")
 
-__all__ = ["documents", "is_ours", "metadata", "pages", "passages", "schedules", "vectors"]
+__all__ = ["documents", "is_hidden", "is_ours", "is_shown", "metadata", "pages", "passages", "schedules", "vectors"]

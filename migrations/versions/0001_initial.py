@@ -57,10 +57,24 @@ def _create_documents() -> None:
         sa.Column("error_message", sa.Text()),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("completed_at", sa.DateTime(timezone=True)),
+        sa.Column("deleted_at", sa.DateTime(timezone=True)),
         sa.PrimaryKeyConstraint("id", name="pk_documents"),
-        sa.UniqueConstraint("tenant", "sha256", name="uq_documents_tenant_sha256"),
         sqlite_autoincrement=True,
     )
+    shown, hidden = sa.text("deleted_at IS NULL"), sa.text("deleted_at IS NOT NULL")
+    op.create_index(
+        "uq_documents_tenant_sha256",
+        "documents",
+        ["tenant", "sha256"],
+        unique=True,
+        sqlite_where=shown,
+        postgresql_where=shown,
+    )
+    op.create_index("ix_documents_hidden", "documents", ["tenant"], sqlite_where=hidden, postgresql_where=hidden)
+    _create_pages()
+
+
+def _create_pages() -> None:
     op.create_table(
         "pages",
         sa.Column("document_id", Id, nullable=False),

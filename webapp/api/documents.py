@@ -89,7 +89,8 @@ def get_document(path: DocumentPath) -> Response:
 @bp.delete("/documents/<int:document_id>")
 def delete_document(path: DocumentPath) -> Response:
     """Remove a document: its file, its text and its vectors."""
-    offstage().services.documents.delete(g.tenant, path.document_id)
+    app = offstage()
+    documents.remove(app.services, app.client, g.tenant, path.document_id)
     return Response(status=204)
 
 

@@ -66,13 +66,17 @@ class Codes:
 
         return [int(id_) for id_ in self.passages[np.isin(self.documents, wanted)]]
 
-    def nearest(self, query: "NDArray[np.float32]", document_id: int | None) -> list[int]:
-        """Return the passages that a question may be nearest to, at most `CANDIDATES`, of one document or of all."""
+    def nearest(self, query: "NDArray[np.float32]", document_id: int | None, hidden: Sequence[int] = ()) -> list[int]:
+        """Return the passages that a question may be nearest to, at most `CANDIDATES`, of one document or of all.
+
+        Those of `hidden` documents are passed over.
+        """
         import numpy as np
 
         ids, words = self.passages, self.words
-        if document_id is not None:
-            mine = np.flatnonzero(self.documents == document_id)
+        if document_id is not None or hidden:
+            eligible = ~np.isin(self.documents, hidden) if document_id is None else self.documents == document_id
+            mine = np.flatnonzero(eligible)
             ids, words = ids[mine], words[:, mine]
         if len(ids) > FIRST_LOOK:
             first = np.argpartition(_distances(words, query), FIRST_LOOK)[:FIRST_LOOK]

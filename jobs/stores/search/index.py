@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, fun
 from jobs.domain.chunks import Hit, Passage
 from jobs.domain.tokens import content_terms
 from jobs.stores.database import Database
-from jobs.stores.schema import documents, passages, vectors
+from jobs.stores.schema import documents, is_hidden, is_shown, passages, vectors
 from jobs.stores.search.fusion import fuse
-from jobs.stores.search.lexical import lexical_index
+from jobs.stores.search.lexical import Entry, Wanted, lexical_index
 from jobs.stores.search.vectors import VectorIndex
 
 if TYPE_CHECKING:
@@ -23,8 +23,12 @@ MAX_QUESTION_TERMS = 64  # whose rarity is looked up
 _by_id = (
     select(passages, documents.c.filename)
     .join(documents, documents.c.id == passages.c.document_id)
-    .where(passages.c.tenant == bindparam("tenant"), passages.c.id.in_(bindparam("ids", expanding=True)))
+    .where(is_shown, passages.c.tenant == bindparam("tenant"), passages.c.id.in_(bindparam("ids", expanding=True)))
 )
+
+
+_hidden = select(documents.c.id).where(is_hidden)
+_hidden_of = _hidden.where(documents.c.tenant == bindparam("tenant"))
 
 
 class Encoder(Protocol):
@@ -68,12 +72,28 @@ class SearchIndex:
         self._lexical.add(connection, tenant, list(zip(ids, (p.text for p in found), strict=True)))
         return len(ids)
 
-    def delete_document(self, connection: Connection, tenant: str, document_id: int) -> None:
-        """Take all of a document's passages out, in the caller's transaction."""
-        mine = (passages.c.tenant == tenant) & (passages.c.document_id == document_id)
-        rows = connection.execute(select(passages.c.id, passages.c.text).where(mine)).all()
-        self._lexical.remove(connection, tenant, [(row.id, row.text) for row in rows])
-        connection.execute(delete(passages).where(mine))  # vectors go with them
+    def by_page(self, connection: Connection, document_id: int) -> dict[int, list[int]]:
+        """Return the ids of a document's passages, by page."""
+        found: dict[int, list[int]] = {}
+        mine = passages.c.document_id == document_id
+        for id_, page in connection.execute(select(passages.c.id, passages.c.page).where(mine)):
+            found.setdefault(page, []).append(id_)
+        return found
+
+    def entries(self, tenant: str, ids: Sequence[int]) -> list[Entry]:
+        """Return what the index holds of some of a tenant's passages, for `remove`. Slow; takes no lock."""
+        mine = (passages.c.tenant == tenant) & passages.c.id.in_(ids)
+        with self._database.read() as connection:
+            rows = connection.execute(select(passages.c.id, passages.c.text).where(mine)).all()
+        return self._lexical.entries(tenant, [(row.id, row.text) for row in rows])
+
+    def remove(self, connection: Connection, entries: Sequence[Entry]) -> int:
+        """Take passages out, in the caller's transaction. Returns how many were still there."""
+        ids = [entry.id for entry in entries]
+        gone = delete(passages).where(passages.c.id.in_(ids)).returning(passages.c.id)  # vectors go with them
+        present = set(connection.execute(gone).scalars())
+        self._lexical.remove(connection, [entry for entry in entries if entry.id in present])
+        return len(present)
 
     def pending(self, tenant: str, document_id: int | None = None) -> int:
         """Return how many passages wait for a vector of the present model."""
@@ -104,19 +124,23 @@ class SearchIndex:
         if not terms:
             return []
         with self._database.read() as connection:
-            by_words = self._lexical.search(connection, tenant, terms, document_id, CANDIDATES)
-        similar = self._similar(tenant, query, document_id, by_words)
+            hidden = connection.execute(_hidden_of, {"tenant": tenant}).scalars().all()
+            wanted = Wanted(tenant, terms, document_id, CANDIDATES, some_hidden=bool(hidden))
+            by_words = self._lexical.search(connection, wanted)
+        similar = self._similar(tenant, query, document_id, by_words, hidden)
         by_vectors = sorted(similar, key=lambda id_: -similar[id_])[:CANDIDATES]
         return self._hits(tenant, fuse([by_words, by_vectors]), similar, document_id, limit)
 
-    def _similar(self, tenant: str, query: str, document_id: int | None, also: list[int]) -> dict[int, float]:
+    def _similar(
+        self, tenant: str, query: str, document_id: int | None, also: list[int], hidden: Sequence[int]
+    ) -> dict[int, float]:
         model = self._encoder.model
         if not self._vectors.holds_any(tenant, model):
             return {}  # and no model is loaded for nothing
         vector = self._encoder.encode_question(query)
         if vector is None:
             return {}
-        return self._vectors.search(tenant, model, vector, document_id, limit=CANDIDATES, also=also)
+        return self._vectors.search(tenant, model, vector, document_id, limit=CANDIDATES, also=also, hidden=hidden)
 
     def _is_pending(self, tenant: str, document_id: int | None) -> ColumnElement[bool]:
         done = exists().where(
@@ -124,7 +148,7 @@ class SearchIndex:
             vectors.c.model == self._encoder.model,
             vectors.c.dimension == self._encoder.dimension,
         )
-        mine = (passages.c.tenant == tenant) & ~done
+        mine = (passages.c.tenant == tenant) & ~done & passages.c.document_id.not_in(_hidden)
         return mine if document_id is None else mine & (passages.c.document_id == document_id)
 
     def _hits(

@@ -5,6 +5,7 @@ of one tenant do not weigh on the ranking of another, and its time depends on it
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Protocol
 
@@ -23,18 +24,45 @@ _COMMON_REMEMBERED = 20_000
 _count_of = text("SELECT doc FROM passage_vocabulary WHERE term = :term")
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A passage as the index holds it."""
+
+    id: int
+    terms: str = ""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is searched for. `document_id` narrows it to one document, `some_hidden` to those not deleted."""
+
+    tenant: str
+    terms: Sequence[str]
+    document_id: int | None
+    limit: int
+    some_hidden: bool = False
+
+
+# Of a passage whose id stands for `{id}`: it belongs to a document that is deleted and not yet purged.
+_NOT_HIDDEN = (
+    " AND NOT EXISTS (SELECT 1 FROM passages JOIN documents ON documents.id = passages.document_id"
+    " WHERE passages.id = {id} AND documents.deleted_at IS NOT NULL)"
+)
+
+
 class LexicalIndex(Protocol):
-    """What a database must offer. `document_id` narrows a search to one document."""
+    """What a database must offer."""
 
     def add(self, connection: Connection, tenant: str, passages: Sequence[tuple[int, str]]) -> None:
         """Index passages, given as (id, text)."""
 
-    def remove(self, connection: Connection, tenant: str, passages: Sequence[tuple[int, str]]) -> None:
-        """Take out passages, given with the text that they were added with."""
+    def entries(self, tenant: str, passages: Sequence[tuple[int, str]]) -> list["Entry"]:
+        """Return what is stored of passages, given with the text that they were added with. Slow: it cuts them up."""
 
-    def search(
-        self, connection: Connection, tenant: str, terms: Sequence[str], document_id: int | None, limit: int
-    ) -> list[int]:
+    def remove(self, connection: Connection, entries: Sequence["Entry"]) -> None:
+        """Take out passages by their entries. One that is not in must not be taken out."""
+
+    def search(self, connection: Connection, wanted: "Wanted") -> list[int]:
         """Return ids of passages that hold some of the terms, best first."""
 
 
@@ -50,30 +78,33 @@ class SqliteLexicalIndex:
         self._common: dict[str, int] = {}
 
     def add(self, connection: Connection, tenant: str, passages: Sequence[tuple[int, str]]) -> None:
-        rows = [{"id": id_, "terms": " ".join(_scoped(tenant, tokens(body)))} for id_, body in passages]
+        rows = [vars(entry) for entry in self.entries(tenant, passages)]
         if rows:
             connection.execute(text("INSERT INTO passage_terms (rowid, terms) VALUES (:id, :terms)"), rows)
 
-    def remove(self, connection: Connection, tenant: str, passages: Sequence[tuple[int, str]]) -> None:
-        rows = [{"id": id_, "terms": " ".join(_scoped(tenant, tokens(body)))} for id_, body in passages]
+    def entries(self, tenant: str, passages: Sequence[tuple[int, str]]) -> list[Entry]:
+        return [Entry(id_, " ".join(_scoped(tenant, tokens(body)))) for id_, body in passages]
+
+    def remove(self, connection: Connection, entries: Sequence[Entry]) -> None:
+        rows = [vars(entry) for entry in entries]
         if rows:
             delete = "INSERT INTO passage_terms (passage_terms, rowid, terms) VALUES ('delete', :id, :terms)"
             connection.execute(text(delete), rows)
 
-    def search(
-        self, connection: Connection, tenant: str, terms: Sequence[str], document_id: int | None, limit: int
-    ) -> list[int]:
-        chosen = rarest(self._frequencies(connection, _scoped(tenant, terms)))
+    def search(self, connection: Connection, wanted: Wanted) -> list[int]:
+        chosen = rarest(self._frequencies(connection, _scoped(wanted.tenant, wanted.terms)))
         if not chosen:
             return []
-        scope, values = "", {"match": " OR ".join(f'"{term}"' for term in chosen), "limit": limit}
-        if document_id is not None:
-            scope = (
+        scope, values = "", {"match": " OR ".join(f'"{term}"' for term in chosen), "limit": wanted.limit}
+        if wanted.some_hidden:
+            scope = _NOT_HIDDEN.format(id="passage_terms.rowid")
+        if wanted.document_id is not None:
+            scope += (
                 " AND rowid BETWEEN (SELECT min(id) FROM passages WHERE document_id = :document)"
                 " AND (SELECT max(id) FROM passages WHERE document_id = :document)"
                 " AND EXISTS (SELECT 1 FROM passages WHERE id = passage_terms.rowid AND document_id = :document)"
             )
-            values["document"] = document_id
+            values["document"] = wanted.document_id
         query = f"SELECT rowid FROM passage_terms WHERE passage_terms MATCH :match{scope} ORDER BY rank LIMIT :limit"  # noqa: S608 - fixed parts
         return list(connection.execute(text(query), values).scalars())
 
@@ -99,26 +130,27 @@ class PostgresLexicalIndex:
             insert = "INSERT INTO passage_terms (passage_id, terms) VALUES (:id, array_to_tsvector(:terms))"
             connection.execute(text(insert), rows)
 
-    def remove(self, connection: Connection, tenant: str, passages: Sequence[tuple[int, str]]) -> None:
-        rows = [{"id": id_} for id_, _ in passages]
+    def entries(self, tenant: str, passages: Sequence[tuple[int, str]]) -> list[Entry]:
+        return [Entry(id_) for id_, _ in passages]
+
+    def remove(self, connection: Connection, entries: Sequence[Entry]) -> None:
+        rows = [{"id": entry.id} for entry in entries]
         if rows:
             connection.execute(text("DELETE FROM passage_terms WHERE passage_id = :id"), rows)
 
-    def search(
-        self, connection: Connection, tenant: str, terms: Sequence[str], document_id: int | None, limit: int
-    ) -> list[int]:
-        frequencies = self._frequencies(connection, _scoped(tenant, terms))
+    def search(self, connection: Connection, wanted: Wanted) -> list[int]:
+        frequencies = self._frequencies(connection, _scoped(wanted.tenant, wanted.terms))
         chosen = rarest(frequencies)
         if not chosen:
             return []
-        values: dict[str, object] = {"any": " | ".join(chosen), "limit": limit, "document": document_id}
+        values: dict[str, object] = {"any": " | ".join(chosen), "limit": wanted.limit, "document": wanted.document_id}
         score = []
         for n, term in enumerate(chosen):
             values |= {f"t{n}": term, f"w{n}": 1 / (10 + frequencies[term]) ** 0.5}
             score.append(f"CASE WHEN terms @@ CAST(:t{n} AS tsquery) THEN CAST(:w{n} AS float) ELSE 0 END")
-        scope = (
-            "" if document_id is None else " AND passage_id IN (SELECT id FROM passages WHERE document_id = :document)"
-        )
+        scope = _NOT_HIDDEN.format(id="passage_terms.passage_id") if wanted.some_hidden else ""
+        if wanted.document_id is not None:
+            scope += " AND passage_id IN (SELECT id FROM passages WHERE document_id = :document)"
         query = (
             f"SELECT passage_id FROM passage_terms WHERE terms @@ CAST(:any AS tsquery){scope}"  # noqa: S608 - fixed parts
             f" ORDER BY ({' + '.join(score)}) / (100 + length(terms)) DESC, passage_id LIMIT :limit"

@@ -104,15 +104,19 @@ class VectorIndex:
         *,
         limit: int,
         also: Sequence[int] = (),
+        hidden: Sequence[int] = (),
     ) -> dict[int, float]:
-        """Return passage id -> cosine for the `limit` most similar passages, and for those of `also` with a vector."""
+        """Return passage id -> cosine for the `limit` most similar passages, and for those of `also` with a vector.
+
+        Those of documents in `hidden` are passed over.
+        """
         key = (tenant, model, len(query))
         exact: dict[int, float] = {}
         for _ in range(_ATTEMPTS):
             known = self._last_known(key)  # before the transaction, which so sees every row that it names
             with self._database.read() as connection:
                 known = self._refreshed(connection, key, known)
-                candidates = known.nearest(query, document_id)
+                candidates = known.nearest(query, document_id, hidden)
                 exact = _similarities(connection, key, {*candidates, *also}, query)
                 gone = [id_ for id_ in candidates if id_ not in exact]
                 if not gone:

@@ -31,7 +31,7 @@ class DeletedMeanwhile(DocumentStore):
         super().__init__(services.database, services.blobs, services.search)
 
     def add_pages(self, tenant: str, document_id: int, job_id: str, found: Any) -> bool:
-        self.delete(tenant, document_id)
+        self.hide(tenant, document_id)
         return super().add_pages(tenant, document_id, job_id, found)
 
 
@@ -55,6 +55,10 @@ def context(services: Services, document: Document) -> JobContext:
 def recover(services: Services, *, file_seconds: float = 0) -> documents.RecoverResult:
     ctx = JobContext(job_id="0" * 32, tenant="local", attempt=1, services=services, client=job_client(services))
     return documents.recover(ctx, documents.RecoverArgs(document_seconds=0, file_seconds=file_seconds))
+
+
+def delete(services: Services, document: Document) -> None:
+    documents.remove(services, job_client(services), document.tenant, document.id)
 
 
 def files(services: Services) -> list[Path]:

@@ -21,9 +21,11 @@ from tests.unit.documents.steps import (
     DeletedMeanwhile,
     OutOfMemory,
     context,
+    delete,
     files,
     now,
     receive,
+    recover,
     set_processing,
 )
 
@@ -89,7 +91,7 @@ def test_a_file_that_cannot_be_read_ends_as_failed(services: Services, content: 
 
 def test_a_document_deleted_before_its_job_runs_ends_it_quietly(services: Services) -> None:
     document = receive(services, CHINESE)
-    services.documents.delete("local", document.id)
+    delete(services, document)
     run_jobs(services)
     assert job_client(services).get("local", document.job_id).state == "completed"
     with pytest.raises(DocumentNotFound):
@@ -102,13 +104,15 @@ def test_a_document_deleted_while_it_is_read_is_not_brought_back(services: Servi
     result = documents.process(context(hooked, document), documents.ProcessArgs(document_id=document.id))
     assert (result.pages, result.passages) == (0, 0)
     assert services.documents.list("local") == []
+    recover(services)
+    run_jobs(services)
     assert files(services) == []
 
 
 def test_a_document_deleted_before_its_vectors_ends_quietly(services: Services) -> None:
     document = receive(services, CHINESE)
     documents.process(context(services, document), documents.ProcessArgs(document_id=document.id))
-    services.documents.delete("local", document.id)
+    delete(services, document)
     run_jobs(services)
     assert services.documents.list("local") == []
 

@@ -1,15 +1,21 @@
 """What a kill -9 between two lines leaves, and `documents.recover` mends."""
 
 import io
+from typing import cast
+
+import pytest
 
 from jobs import documents
 from jobs.core import keys
+from jobs.core.client import JobClient
 from jobs.services import Services
 from tests import samples
 from tests.fakes import job_client, run_jobs
 from tests.unit.documents.steps import (
     CHINESE,
+    NoClient,
     context,
+    delete,
     files,
     now,
     receive,
@@ -54,6 +60,43 @@ def test_a_document_that_waits_for_vectors_without_a_job_gets_one(services: Serv
     recover(services)
     run_jobs(services)
     assert now(services, document).vector_status == "completed"
+
+
+def test_a_deleted_document_is_purged_by_a_job(services: Services) -> None:
+    """At once for everybody who asks; the job then removes its text, its row and its file."""
+    document = receive(services, CHINESE)
+    run_jobs(services)
+    delete(services, document)
+    assert services.documents.list("local") == []
+    assert services.search.search("local", "高级编程语言") == []
+    again = receive(services, CHINESE)
+    assert again.id > document.id
+    run_jobs(services)
+    assert services.documents.hidden(0) == []
+    assert [hit.document_id for hit in services.search.search("local", "高级编程语言")] == [again.id]
+    assert len(files(services)) == 1
+
+
+@pytest.mark.parametrize("how", ["lost", "canceled"])
+def test_a_deleted_document_that_no_job_purges_gets_one(services: Services, how: str) -> None:
+    document = receive(services, CHINESE)
+    run_jobs(services)
+    delete(services, document)
+    assert recover(services).purges == 0
+    if how == "lost":
+        services.redis.flushall()
+    else:
+        job_client(services).cancel("local", services.documents.hidden(0)[0].job_id)
+    assert recover(services).purges == 1
+    run_jobs(services)
+    assert (services.documents.hidden(0), files(services)) == ([], [])
+
+
+def test_a_document_is_deleted_while_redis_is_away(services: Services) -> None:
+    document = receive(services, CHINESE)
+    documents.remove(services, cast(JobClient, NoClient()), "local", document.id)
+    assert services.documents.list("local") == []
+    assert recover(services).purges == 1
 
 
 def test_a_file_without_a_row_is_deleted_and_others_stay(services: Services) -> None:

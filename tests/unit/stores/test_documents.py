@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from jobs.domain.chunks import split_page
 from jobs.domain.documents import TEXT, DocumentNotFound, Page
 from jobs.stores.blobs import BlobNotFound, BlobStore, build_blobs
 from jobs.stores.database import Database
 from jobs.stores.documents import Document, DocumentStore, NewDocument
-from jobs.stores.schema import pages, passages
+from jobs.stores.schema import documents, pages, passages
 from jobs.stores.search import SearchIndex
 from tests.library import WordEncoder
 
@@ -125,23 +125,96 @@ def test_a_deleted_document_leaves_nothing(store: DocumentStore, blobs: BlobStor
         blob = blobs.put("local", staged)
     document = store.admit(new(blob=blob)).document
     add(store, document, 1, 2)
-    store.delete("local", document.id)
+    delete(store, document)
     with pytest.raises(BlobNotFound), blobs.open(blob):
         pass
-    assert rows(database, pages) == rows(database, passages) == 0
+    assert rows(database, documents) == rows(database, pages) == rows(database, passages) == 0
     assert not add(store, document, 1)
     assert SearchIndex(database, WordEncoder()).search("local", "基础的真理") == []
 
 
+def test_a_hidden_document_is_gone_for_all_but_its_purge(store: DocumentStore, database: Database) -> None:
+    document = admit(store)
+    add(store, document, 1, 2)
+    hidden = store.hide("local", document.id)
+    for call in (store.get, store.get_completed, store.hide):
+        with pytest.raises(DocumentNotFound):
+            call("local", document.id)
+    assert store.find("local", document.sha256) is None
+    assert store.list("local") == store.in_work(0) == store.without_vectors(0) == []
+    for job_id in (document.job_id, hidden.job_id):
+        assert store.begin("local", document.id, job_id) is None
+        assert not store.complete("local", document.id, job_id)
+        assert not store.fail("local", document.id, job_id, "x", "x")
+    assert not store.set_vector_status("local", document.id, "completed")
+    assert SearchIndex(database, WordEncoder()).search("local", "基础的真理") == []
+    assert [row.id for row in store.hidden(0)] == [document.id]
+    assert store.named_blobs([document.blob]) == {document.blob}
+
+
+def test_the_same_file_may_come_again_while_its_forerunner_is_purged(store: DocumentStore) -> None:
+    first = admit(store)
+    add(store, first, 1)
+    hidden = store.hide("local", first.id)
+    second = store.admit(new(job_id="job-2"))
+    assert (second.outcome, second.document.id > first.id) == ("new", True)
+    assert add(store, second.document, 1)
+    assert store.purge("local", first.id, hidden.job_id, lambda: None)
+    assert store.get("local", second.document.id).page_count == 1
+
+
+class Killed(BaseException):
+    """The worker's end."""
+
+
+def test_a_purge_goes_in_short_steps_and_goes_on_after_a_kill(
+    store: DocumentStore, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.stores.documents._REMOVED_PAGES", 1)
+    document = admit(store)
+    add(store, document, 1, 2)
+    hidden = store.hide("local", document.id)
+
+    def kill() -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        store.purge("local", document.id, hidden.job_id, kill)
+    assert rows(database, pages) == rows(database, passages) == rows(database, text("passage_terms")) == 1
+    renewed = store.reassign(hidden)
+    assert renewed is not None
+    assert store.reassign(hidden) is None
+    assert not store.purge("local", document.id, hidden.job_id, lambda: None)
+    assert store.purge("local", document.id, renewed.job_id, lambda: None)
+    assert rows(database, documents) == rows(database, passages) == rows(database, text("passage_terms")) == 0
+
+
+def test_a_failing_that_was_broken_off_leaves_what_a_new_attempt_counts_right(
+    store: DocumentStore, database: Database
+) -> None:
+    """Its pages go in steps, each with its passages and out of the counts."""
+    document = admit(store)
+    add(store, document, 1, 2)
+    numbers, ids = next(iter(store._batches(document.id)))
+    with database.read() as connection:
+        of_first = SearchIndex(database, WordEncoder()).by_page(connection, document.id)[1]
+    assert (numbers, len(ids)) == ([1, 2], 2)
+    assert store._drop_pages(documents.c.id == document.id, document.id, [1], of_first)
+    assert store.get("local", document.id).page_count == 1
+    assert add(store, document, 1, 2)
+    now = store.get("local", document.id)
+    assert (now.page_count, now.passage_count, now.content_length) == (2, 2, sum(map(len, PAGES)))
+
+
 def test_an_id_is_never_used_again(store: DocumentStore) -> None:
     first = admit(store)
-    store.delete("local", first.id)
+    delete(store, first)
     assert admit(store).id > first.id
 
 
 def test_another_tenant_sees_nothing(store: DocumentStore) -> None:
     document = admit(store)
-    for call in (store.get, store.delete):
+    for call in (store.get, store.hide):
         with pytest.raises(DocumentNotFound):
             call("acme", document.id)
     assert store.list("acme") == []
@@ -180,6 +253,11 @@ def admit(store: DocumentStore, **changes: Any) -> Document:
 def add(store: DocumentStore, document: Document, *numbers: int) -> bool:
     found = [(Page(n, len(PAGES), PAGES[n - 1]), split_page(n, PAGES[n - 1])) for n in numbers]
     return store.add_pages(document.tenant, document.id, document.job_id, found)
+
+
+def delete(store: DocumentStore, document: Document) -> None:
+    hidden = store.hide(document.tenant, document.id)
+    assert store.purge(document.tenant, document.id, hidden.job_id, lambda: None)
 
 
 def rows(database: Database, table: Any) -> int:

@@ -1,16 +1,17 @@
 """What the search promises, on SQLite and on PostgreSQL alike."""
 
 import threading
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 
 from jobs.stores.database import Database
-from jobs.stores.schema import passages, vectors
+from jobs.stores.schema import documents, passages, vectors
 from jobs.stores.search import Hit, SearchIndex
 from jobs.stores.search.vectors import VectorIndex
-from tests.library import WordEncoder, add_document, embed_all
+from tests.library import WordEncoder, add_document, delete_document, embed_all
 
 BRIDGE = "The bridge over the river Wye was built in 1822. It is made of iron."
 BAKER = "The baker opens at seven. Rye bread is sold out by nine."
@@ -63,8 +64,7 @@ def test_a_tenant_finds_only_its_own(database: Database, index: SearchIndex, oth
     assert index.search("ada", "bridge")
     assert index.search(other, "bridge") == []
     assert index.search(other, "bridge", document_id=document) == []
-    with database.write() as connection:
-        index.delete_document(connection, other, document)
+    delete_document(database, index, document, other)
     assert index.search("ada", "bridge")
     assert index.embed_pending(other) == index.pending(other) == 0
 
@@ -130,8 +130,7 @@ def test_another_process_sees_what_is_added_and_deleted(database: Database, inde
     second = add_document(database, index, BRIDGE)
     embed_all(index)
     assert set(found(reader.search("ada", "crossing"))) == {first, second}
-    with database.write() as connection:
-        index.delete_document(connection, "ada", first)
+    delete_document(database, index, first)
     assert set(found(reader.search("ada", "crossing"))) == {second}
     assert set(found(reader.search("ada", "bridge"))) == {second}
 
@@ -143,17 +142,31 @@ def test_a_deleted_crowd_does_not_hide_the_rest(database: Database) -> None:
     survivor = add_document(database, index, BRIDGE)
     embed_all(index)
     assert set(found(index.search("ada", "crossing"))) == {crowd}
-    with database.write() as connection:
-        index.delete_document(connection, "ada", crowd)
+    delete_document(database, index, crowd)
     assert found(index.search("ada", "crossing")) == [survivor]
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+def test_a_hidden_crowd_is_not_found_and_does_not_hide_the_rest(database: Database, embedded: bool) -> None:
+    """While it is purged, its passages are still in both halves of the index."""
+    index = SearchIndex(database, WordEncoder())
+    crowd = add_document(database, index, ["Bridge bridge."] * 300)
+    survivor = add_document(database, index, BRIDGE)
+    if embedded:
+        embed_all(index)
+    with database.write() as connection:
+        hide = update(documents).where(documents.c.id == crowd).values(deleted_at=datetime.now(UTC))
+        connection.execute(hide)
+    assert set(found(index.search("ada", "bridge"))) == {survivor}
+    assert index.search("ada", "bridge", document_id=crowd) == []
+    assert index.pending("ada") == (0 if embedded else 1)
 
 
 def test_deleting_leaves_nothing(database: Database, index: SearchIndex) -> None:
     """Text, tokens and vectors go; other documents keep theirs."""
     gone, kept = add_document(database, index, BRIDGE), add_document(database, index, BAKER)
     embed_all(index)
-    with database.write() as connection:
-        index.delete_document(connection, "ada", gone)
+    delete_document(database, index, gone)
     assert rows(database, "passages") == rows(database, "vectors") == rows(database, "passage_terms") == 1
     assert index.search("ada", "iron wye") == [] or found(index.search("ada", "iron wye")) == [kept]
 
@@ -164,8 +177,7 @@ def test_a_document_read_again_has_its_new_passages_only(database: Database, ind
     embed_all(index)
     assert index.search("ada", "bridge")
     replacement = add_document(database, index, BAKER)
-    with database.write() as connection:
-        index.delete_document(connection, "ada", document)
+    delete_document(database, index, document)
     embed_all(index)
     assert set(found(index.search("ada", "bread"))) == {replacement}
 
@@ -216,8 +228,7 @@ def test_a_document_deleted_while_it_is_embedded_stays_deleted(database: Databas
     document = add_document(database, index, BRIDGE)
 
     def delete_meanwhile() -> None:
-        with database.write() as connection:
-            index.delete_document(connection, "ada", document)
+        delete_document(database, index, document)
 
     encoder.before_encode = delete_meanwhile
     assert index.embed_pending("ada", document) == 0
