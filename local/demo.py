@@ -4,10 +4,13 @@ It talks to the service as any client would, over HTTP. Everything it keeps is i
 neither needs nor touches a running service or its data.
 """
 
+import contextlib
 import json
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ import httpx2
 from config import Config, ConfigError, load_config
 from local.ports import free_port
 from local.redis_server import RedisServerError
-from local.stack import ROOT, Stack, StackError, stopped_by_signals
+from local.stack import ROOT, Stack, StackError, describe, stopped_by_signals
 
 EXAMPLES = ROOT / "examples"
 QUESTIONS = ("How long can work that has ended be looked up?", "单个文件最大可以有多大？")
@@ -106,6 +109,14 @@ def demo_settings(folder: Path) -> tuple[Config, dict[str, str]]:
     return load_config(data_dir=folder / "var", port=free_port()), environ
 
 
+def _give_up(stack: Stack) -> None:
+    """Interrupt the demo when a process does not stay up: nobody would do what it waits for."""
+    with contextlib.suppress(StackError):
+        ended = stack.watch()
+        print(f"offstage: {describe(ended)}", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
 def main() -> int:
     """Run the demo and return the exit code."""
     code = 1
@@ -116,6 +127,7 @@ def main() -> int:
             print("Starting Redis, web, worker and scheduler ...", flush=True)
             with log.open("w", encoding="utf-8") as out, Stack(*demo_settings(folder), out=out) as stack:
                 print(f"Up: {stack.url}, {stack.redis_version}\n")
+                threading.Thread(target=_give_up, args=[stack], daemon=True).start()
                 run_demo(stack.url)
             print("\nAll stopped. `make run` starts the service to stay.")
             code = 0

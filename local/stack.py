@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import signal
+import socket
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RELEASE = "release"
 START_SECONDS = 60.0
 WATCH_SECONDS = 0.5
+CRASH_SECONDS = 10.0  # who ends so soon after its start would end again
 
 
 class StackError(Exception):
@@ -41,6 +43,8 @@ class Stack:
         self.redis_url = config.redis_url
         self.redis_version = ""
         self._environ = dict(environ)
+        self._commands: dict[str, str] = {}
+        self._started: dict[str, float] = {}
         self.out = out
         self.redis = None if config.redis_url else RedisServer(config.data_dir / "redis")
         self.processes = Processes(out, ROOT)
@@ -71,12 +75,17 @@ class Stack:
             self.redis.stop()
 
     def watch(self) -> Ended:
-        """Return the first process that ends. An embedded Redis that does is started again, with all that it had."""
-        while not (ended := self.processes.ended(WATCH_SECONDS)):
+        """Start again what ends, as a platform does; return the first process that ends soon after its start."""
+        while True:
+            ended = self.processes.ended(WATCH_SECONDS)
+            if ended and monotonic() < self._started[ended.name] + CRASH_SECONDS:
+                return ended
+            if ended:
+                self._say(f"{describe(ended)} Starting it again.")
+                self._start_process(ended.name)
             if self.redis is not None and self.redis.has_ended:
-                print("The embedded Redis has ended; starting it again.", file=self.out, flush=True)
+                self._say("The embedded Redis has ended. Starting it again, with all that it had.")
                 self.redis.start()
-        return ended
 
     def __enter__(self) -> Self:
         return self.start()
@@ -90,12 +99,32 @@ class Stack:
             self.redis_url = self.redis.start().url
         self.redis_version = check_redis_url(self.redis_url)
         self.password = _dashboard_password(self.config)
-        env = self._env()
-        commands = read_procfile(ROOT / "Procfile")
-        self._release(commands.pop(RELEASE), env)
-        for name, command in commands.items():
-            self.processes.start(name, command, env)
+        self._require_port()
+        self._commands = read_procfile(ROOT / "Procfile")
+        self._release()
+        for name in self._commands.keys() - {RELEASE}:
+            self._start_process(name)
         self._wait_until_it_answers()
+
+    def _start_process(self, name: str) -> None:
+        self.processes.start(name, self._commands[name], self._env())
+        self._started[name] = monotonic()
+
+    def _say(self, text: str) -> None:
+        print(text, file=self.out, flush=True)
+
+    def _require_port(self) -> None:
+        """Say that the port is taken before anything starts: another service there would answer in our place."""
+        host, port = self.config.bind_host, self.config.port
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                raise StackError(
+                    f"Port {port} of {host} cannot be had ({error.strerror}). "
+                    f"Set another: PORT={port + 1}, with a DATA_DIR of its own for a second service."
+                ) from None
 
     def _env(self) -> dict[str, str]:
         """Return the processes' environment: what a Heroku dyno has, from this stack's settings."""
@@ -114,8 +143,8 @@ class Stack:
             "API_KEYS": ",".join(f"{digest}:{tenant}" for digest, tenant in self.config.api_keys.items()),
         }
 
-    def _release(self, command: str, env: Mapping[str, str]) -> None:
-        self.processes.start(RELEASE, command, env)
+    def _release(self) -> None:
+        self._start_process(RELEASE)
         ended = self.processes.ended(START_SECONDS)
         if ended is None or ended.code != 0:
             raise StackError("The database could not be brought up to date; see the lines above.")
@@ -186,7 +215,7 @@ def _banner(stack: Stack) -> str:
 
 
 def main() -> int:
-    """Run the stack until Ctrl-C, SIGTERM, or the end of one of its processes; return the exit code."""
+    """Run the stack until Ctrl-C, SIGTERM, or a process that ends again and again; return the exit code."""
     try:
         stack = Stack(load_config())
         with stopped_by_signals():

@@ -51,7 +51,7 @@ class DocumentNotReady(DocumentError):
     code = "document_not_ready"
 
     def __init__(self, status: str) -> None:
-        super().__init__(f"The document cannot be asked yet: its status is {status}.")
+        super().__init__(f"The document cannot be asked{'' if status == 'failed' else ' yet'}: its status is {status}.")
 
 
 class TooLarge(DocumentError):

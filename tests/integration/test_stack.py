@@ -18,7 +18,7 @@ from rq.suspension import suspend
 from local.ports import free_port
 from local.processes import read_procfile
 from local.redis_server import RedisServer
-from local.stack import Stack
+from local.stack import CRASH_SECONDS, Stack
 from tests.integration.conftest import StartStack
 from tests.integration.http import ended as ended_job
 from tests.integration.http import upload
@@ -115,14 +115,38 @@ def test_a_kill_leaves_no_orphan(running: Running) -> None:
     assert all(ended(pid, seconds=40) for pid in started)
 
 
-def test_the_end_of_one_process_ends_the_others_and_is_said(running: Running) -> None:
+def test_a_process_that_ends_is_started_again(running: Running) -> None:
+    """As a platform does it, once it has been up for a while; what the worker was to do is done."""
+    with httpx2.Client(base_url=running.url, timeout=40) as client:
+        until = monotonic() + CRASH_SECONDS
+        while monotonic() < until:
+            client.get("/health").raise_for_status()
+        os.kill(worker_of(running), signal.SIGKILL)
+        running.wait_for("worker ended by SIGKILL. Starting it again.")
+        assert ended_job(client, upload(client, "again.txt", b"again")["task_id"])["state"] == "completed"
+
+
+def test_a_process_that_does_not_stay_up_ends_the_others_and_is_said(running: Running) -> None:
     """Half a service is none."""
     started = descendants(running.process.pid)
-    (worker,) = (pid for pid, line in children(running.process.pid).items() if "worker.py high" in line)
-    os.kill(worker, signal.SIGKILL)
+    os.kill(worker_of(running), signal.SIGKILL)
     assert "offstage: worker ended by SIGKILL." in running.rest()
     assert running.process.returncode == 1
     assert all(ended(each) for each in started)
+
+
+def test_a_port_that_is_taken_is_said_before_anything_starts(running: Running, tmp_path: Path) -> None:
+    """Or the other service would answer in our place."""
+    port = running.url.rpartition(":")[2]
+    said = refused(COMMANDS["stack"], PORT=port, DATA_DIR=str(tmp_path / "second"))
+    assert f"Port {port}" in said
+    assert f"PORT={int(port) + 1}" in said
+
+
+def worker_of(running: Running) -> int:
+    """Return the worker's process id."""
+    (worker,) = (pid for pid, line in children(running.process.pid).items() if "worker.py high" in line)
+    return worker
 
 
 def test_an_embedded_redis_that_ends_is_started_again(running: Running, tmp_path: Path) -> None:
@@ -132,7 +156,7 @@ def test_an_embedded_redis_that_ends_is_started_again(running: Running, tmp_path
         ended_job(client, before)
         (server,) = (pid for pid, line in children(running.process.pid).items() if "-server " in line)
         os.kill(server, signal.SIGKILL)
-        running.wait_for("starting it again")
+        running.wait_for("The embedded Redis has ended")
         until = monotonic() + 30
         while client.get("/readyz").status_code != 200:
             assert monotonic() < until

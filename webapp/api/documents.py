@@ -56,7 +56,9 @@ def upload(query: UploadQuery) -> Response:
     webhooks = [checked(query.webhook_url)]
     file = file_part(request, "file", lambda fields: webhooks.append(checked(fields.get("webhook_url"))))
     if file is None:
-        return problem(422, "missing_file", "Send the document as the multipart field `file`.")
+        return problem(
+            422, "missing_file", "Send the document as a file in the multipart field `file`: `-F file=@NAME`."
+        )
     app = offstage()
     document = documents.receive(app.services, app.client, g.tenant, file, file.filename)
     for webhook in webhooks:
