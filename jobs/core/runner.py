@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+UNEXPECTED = "internal_error"
+
 
 def run(name: str, args: dict[str, Any]) -> Any:
     """Run a job of the given type in this worker process."""
@@ -60,7 +62,7 @@ def run_with(services: "Services", job: Job, name: str, args: dict[str, Any]) ->
     except Exception as error:
         if isinstance(error, JobCanceled):
             raise
-        log.exception("job failed", extra={"job_id": job.id, "job_type": name})
+        _log(job, error)
         wait = _record(services, job, error)
         if wait is None:
             raise
@@ -101,7 +103,7 @@ def failure_of(error: BaseException) -> Failure:
     code = getattr(error, "code", None)
     if isinstance(code, str) and hasattr(error, "retryable"):
         return Failure(kind, code, str(error), bool(error.retryable))
-    return Failure(kind, "internal_error", "The job failed unexpectedly.", True)
+    return Failure(kind, UNEXPECTED, "The job failed unexpectedly.", True)
 
 
 @cache
@@ -116,6 +118,13 @@ def _services_of(_pid: int) -> "Services":
 def process_services() -> "Services":
     """Return this process's services, built on first use."""
     return _services_of(os.getpid())
+
+
+def _log(job: Job, error: BaseException) -> None:
+    """Log a failed attempt: a line for what jobs fail with, the traceback for what nobody has thought of."""
+    code = failure_of(error).code
+    unexpected = error if code == UNEXPECTED else None
+    log.warning("job %s, %s, failed: %s", job.id, job.description, code, exc_info=unexpected)
 
 
 def _context(services: "Services", job: Job) -> JobContext:

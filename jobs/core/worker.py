@@ -19,6 +19,7 @@ from rq.defaults import (
 )
 from rq.executions import Execution
 from rq.job import Job
+from rq.job_lifecycle import call_exception_handlers
 from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
 from rq.utils import now
@@ -245,6 +246,13 @@ class OffstageWorker(Worker):
             super().handle_job_failure(job, queue, started_job_registry, exc_string, execution)
             return
         outcome.fail(self, job, queue, execution, exc_string)
+
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """Call the exception handlers. What our own jobs raised, the runner has logged."""
+        if isinstance(job, OffstageJob) and job.is_ours:
+            call_exception_handlers(self._exc_handlers, job, *exc_info)
+        else:
+            super().handle_exception(job, *exc_info)
 
     def _start_scheduler(self, burst: bool = False, *args: Any, **kwargs: Any) -> None:
         """Move due jobs from this process too (`rq worker --with-scheduler`)."""
