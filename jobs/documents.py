@@ -239,12 +239,23 @@ def _recover_reading(services: Services, client: JobClient, document: Document, 
     try:
         view = client.get(document.tenant, document.job_id)
     except JobNotFound:
-        start_processing(client, document)
+        _start_again(services, client, document)
         result.started += 1
         return
     if view.ended:
         code, message = _reason(view)
         result.failed += services.documents.fail(document.tenant, document.id, document.job_id, code, message)
+
+
+def _start_again(services: Services, client: JobClient, document: Document) -> None:
+    """Start reading; as a job of another id if what is under this one cannot be read: nothing can be started there."""
+    start_processing(client, document)
+    try:
+        client.get(document.tenant, document.job_id)
+    except JobNotFound:
+        renewed = services.documents.reassign(document)
+        if renewed:
+            start_processing(client, renewed)
 
 
 def _recover_purge(services: Services, client: JobClient, document: Document) -> bool:

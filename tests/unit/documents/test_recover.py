@@ -32,6 +32,19 @@ def test_a_row_without_a_job_is_started(services: Services) -> None:
     assert now(services, document).status == "completed"
 
 
+def test_a_row_whose_job_cannot_be_read_gets_a_job_of_another_id(services: Services) -> None:
+    """A hash that the worker put in quarantine leaves one without an owner, which no start replaces."""
+    document = receive(services, CHINESE)
+    services.redis.delete(f"rq:job:{document.job_id}", "rq:queue:default")
+    services.redis.hset(f"rq:job:{document.job_id}", mapping={"status": "failed", "origin": "default"})
+    assert recover(services).started == 1
+    renewed = now(services, document)
+    assert renewed.job_id != document.job_id
+    assert recover(services).started == 0
+    run_jobs(services)
+    assert now(services, document).status == "completed"
+
+
 def test_a_row_whose_job_waits_or_runs_is_left_alone(services: Services) -> None:
     receive(services, CHINESE)
     assert recover(services) == documents.RecoverResult()
