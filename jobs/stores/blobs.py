@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import ClassVar, Protocol
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
@@ -76,8 +75,8 @@ class Shelf(Protocol):
     def put(self, name: str, source: Path) -> None:
         """Store a local file, which may be moved. After the return it survives a power cut."""
 
-    def local(self, name: str, folder: Path) -> Path:
-        """Return the path of a local copy, in `folder` if one must be made."""
+    def local(self, name: str, copy: Path) -> Path:
+        """Return the path of a local file: `copy`, if one must be made."""
 
     def delete(self, name: str) -> None:
         """Delete a blob; one that is gone is no error."""
@@ -131,8 +130,11 @@ class BlobStore:
             BlobNotFound
             StorageError
         """
-        with TemporaryDirectory(prefix="offstage-") as folder:
-            yield self._shelf.local(name, Path(folder))
+        copy = self._staging / uuid4().hex  # where a killed process leaves it to `delete_stale_uploads`
+        try:
+            yield self._shelf.local(name, copy)
+        finally:
+            copy.unlink(missing_ok=True)
 
     def delete(self, name: str) -> None:
         """Delete a blob; one that is gone already is no error."""
@@ -143,7 +145,7 @@ class BlobStore:
         return self._shelf.list()
 
     def delete_stale_uploads(self, older_than: float) -> int:
-        """Delete what killed processes left of uploads, by age in seconds, and return how many there were."""
+        """Delete what killed processes left of uploads and copies, by age in seconds. Returns their number."""
         count = 0
         for path in self._staging.glob("*"):
             with suppress(FileNotFoundError):
@@ -167,7 +169,7 @@ class LocalShelf:
         os.replace(source, target)
         _sync_folder(target.parent)
 
-    def local(self, name: str, folder: Path) -> Path:
+    def local(self, name: str, copy: Path) -> Path:
         path = self._root / name
         if not path.is_file():
             raise BlobNotFound

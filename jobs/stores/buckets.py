@@ -31,14 +31,14 @@ class BucketShelf:
         with _errors(), source.open("rb") as file:
             obstore.put(self._connected(), name, file)
 
-    def local(self, name: str, folder: Path) -> Path:
+    def local(self, name: str, copy: Path) -> Path:
         import obstore
 
-        path = folder / "blob"
-        with _errors(), path.open("wb") as file:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with _errors(), copy.open("wb") as file:
             for chunk in obstore.get(self._connected(), name).stream(min_chunk_size=CHUNK_BYTES):
                 file.write(chunk)
-        return path
+        return copy
 
     def delete(self, name: str) -> None:
         import obstore

@@ -104,6 +104,23 @@ def test_what_a_killed_upload_left_is_deleted_when_it_is_old(store: BlobStore, t
     assert files(tmp_path) == ["young"]
 
 
+def test_what_a_killed_reader_left_is_deleted_when_it_is_old(
+    store: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket's file is copied to where the upkeep looks; one of this machine is read where it lies."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    name = put(store, CONTENT)
+    before = files(tmp_path)
+    killed = store.open(name)
+    killed.__enter__()  # and it comes to nothing more
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and path.name not in before]
+    for path in left:
+        os.utime(path, (0, 0))
+    assert store.delete_stale_uploads(3600) == len(left)
+    assert (files(tmp_path), os.listdir(tmp_path / "tmp")) == (before, [])
+
+
 @pytest.mark.parametrize("kind", ["", "file"])
 def test_files_lie_in_the_data_folder_or_where_the_url_says(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "else where" if kind else tmp_path / "data" / "blobs"
