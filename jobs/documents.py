@@ -227,12 +227,21 @@ def recover(ctx: JobContext, args: RecoverArgs) -> RecoverResult:
     for document in services.documents.in_work(args.document_seconds):
         _recover_reading(services, client, document, result)
     for document in services.documents.without_vectors(args.document_seconds):
-        owner = JobContext(job_id=document.job_id, tenant=document.tenant, attempt=1, services=services, client=client)
-        _start_embedding(owner, document)  # under the same id as before: one that exists is left as it is
+        _recover_vectors(services, client, document)
     for document in services.documents.hidden(args.document_seconds):
         result.purges += _recover_purge(services, client, document)
     result.files = _delete_orphans(services, args.file_seconds)
     return result
+
+
+def _recover_vectors(services: Services, client: JobClient, document: Document) -> None:
+    """Start embedding under the same id as before: one that exists is left as it is, if it can be read."""
+    owner = JobContext(job_id=document.job_id, tenant=document.tenant, attempt=1, services=services, client=client)
+    job_id = _start_embedding(owner, document)
+    try:
+        client.get(document.tenant, job_id)
+    except JobNotFound:
+        services.documents.set_vector_status(document.tenant, document.id, FAILED)
 
 
 def _recover_reading(services: Services, client: JobClient, document: Document, result: RecoverResult) -> None:

@@ -75,6 +75,16 @@ def test_a_document_that_waits_for_vectors_without_a_job_gets_one(services: Serv
     assert now(services, document).vector_status == "completed"
 
 
+def test_a_document_whose_embedding_cannot_be_read_goes_without_vectors(services: Services) -> None:
+    document = receive(services, CHINESE)
+    documents.process(context(services, document), documents.ProcessArgs(document_id=document.id))
+    [job_id] = services.redis.lrange("rq:queue:low", 0, -1)
+    services.redis.delete("rq:job:" + job_id.decode())
+    services.redis.hset("rq:job:" + job_id.decode(), "status", "failed")
+    recover(services)
+    assert now(services, document).vector_status == "failed"
+
+
 def test_a_deleted_document_is_purged_by_a_job(services: Services) -> None:
     """At once for everybody who asks; the job then removes its text, its row and its file."""
     document = receive(services, CHINESE)
