@@ -174,6 +174,8 @@ def test_a_deleted_document_is_gone_with_its_text(client: httpx2.Client) -> None
     assert document["id"] not in found_in(client, "桑给巴尔")
     for answer in (client.get(f"/documents/{document['id']}"), client.delete(f"/documents/{document['id']}")):
         assert (answer.status_code, answer.json()["code"]) == (404, "document_not_found")
+    purges = client.get("/jobs", params={"type": "documents.purge"}).json()["jobs"]
+    assert ended(client, purges[0]["id"])["result"] == {"document_id": document["id"], "purged": True}
 
 
 def test_documents_are_listed_in_pages(client: httpx2.Client) -> None:
