@@ -6,6 +6,10 @@ from hypothesis import strategies as st
 
 from jobs.domain.sentences import joined, sentences
 
+UNDER_HEADING = """It ends here, at the end of a line of this page's width.
+Keeping and forgetting
+Work that has ended can be looked up for 168 hours, that is
+one week."""
 CUT = "A line that is cut by the width of its page."
 
 
@@ -19,6 +23,16 @@ CUT = "A line that is cut by the width of its page."
         ("A line that is cut by the width\nof its page. 中文\n也会。", [CUT, "中文也会。"]),
         ("4.9 Package information\nEach package has pages.", ["4.9 Package information", "Each package has pages."]),
         ("You need:\n• a cup\n• tea", ["You need:", "• a cup", "• tea"]),
+        ("The account man-\nagers use a self-\nsigned key.", ["The account managers use a self-signed key."]),
+        ("1.2 Vacation . . . . . . 12\n2.1 Next", ["1.2 Vacation . . . . . . 12", "2.1 Next"]),
+        (
+            UNDER_HEADING,
+            [
+                "It ends here, at the end of a line of this page's width.",
+                "Keeping and forgetting",
+                "Work that has ended can be looked up for 168 hours, that is one week.",
+            ],
+        ),
         ("Cleaning\nUnplug it first.", ["Cleaning", "Unplug it first."]),
     ],
 )  # fmt: skip
