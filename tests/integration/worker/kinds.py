@@ -129,3 +129,24 @@ class BatchArgs(BaseModel):
 def callback(ctx: JobContext, args: BatchArgs) -> None:
     """Say that it was called."""
     ctx.services.redis.rpush("callbacks", args.batch_id)
+
+
+class Steps(BaseModel):
+    """How many steps to take."""
+
+    count: int
+
+
+@job("probe.steps", retries=50, backoff=QUICK)
+def steps(ctx: JobContext, args: Steps) -> int:
+    """Take steps that say when they are taken although they have been finished."""
+
+    def take(number: int) -> int:
+        redis = ctx.services.redis
+        if redis.hexists(f"offstage:{ctx.tenant}:steps:{ctx.job_id}", f"step-{number}"):
+            redis.rpush("again", f"{ctx.job_id}/{number}")
+        time.sleep(0.02)
+        redis.rpush(f"taken:{ctx.job_id}", number)
+        return number
+
+    return sum(ctx.step(f"step-{number}", take, number) for number in range(args.count))

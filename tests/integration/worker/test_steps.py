@@ -1,0 +1,43 @@
+"""Steps over kills: a finished one is never taken again, whoever dies."""
+
+import random
+import time
+
+from redis import Redis
+
+from jobs.core.client import JobClient
+from jobs.core.schedule import Scheduler
+from tests.integration.worker import kinds
+from tests.integration.worker.fleet import Fleet, WorkerProcess
+
+assert kinds
+TENANT = "local"
+QUEUES = ["high", "default", "low"]
+JOBS, STEPS = 8, 30
+
+
+def test_a_finished_step_is_never_taken_again(redis: Redis, fleet: Fleet) -> None:
+    """Horses and workers die at random moments. Every step is taken, in order, with its own result; twice only if it
+    was under way when its process died, so there are no more repeats than kills."""
+    client, scheduler = JobClient(redis, result_ttl=3600), Scheduler(redis)
+    ids = [client.start("probe.steps", {"count": STEPS}, tenant=TENANT) for _ in range(JOBS)]
+    kills, next_kill, until = 0, 5, time.monotonic() + 120
+    while not all(client.get(TENANT, job_id).ended for job_id in ids):
+        assert time.monotonic() < until
+        scheduler.promote()
+        fleet.replace_dead(QUEUES, 2, types=True, set={"dead_after": 2.0})
+        taken = sum(redis.llen(f"taken:{job_id}") for job_id in ids)
+        if kills < 10 and taken >= next_kill:
+            random.choice([WorkerProcess.kill_both, WorkerProcess.kill_horse])(random.choice(fleet.workers))
+            kills, next_kill = kills + 1, taken + random.randint(5, 20)
+    assert kills == 10
+    assert redis.lrange("again", 0, -1) == []
+    repeats = 0
+    for job_id in ids:
+        view = client.get(TENANT, job_id)
+        assert (view.state, view.result) == ("completed", sum(range(STEPS)))
+        order = [int(number) for number in redis.lrange(f"taken:{job_id}", 0, -1)]
+        assert sorted(set(order)) == list(range(STEPS))
+        assert order == sorted(order)
+        repeats += len(order) - STEPS
+    assert repeats <= kills
