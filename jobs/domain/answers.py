@@ -11,12 +11,13 @@ from typing import Literal
 
 from jobs.domain.chunks import Hit
 from jobs.domain.sentences import sentences
-from jobs.domain.tokens import content_parts, content_terms, is_han, part_terms, stem, tokens
+from jobs.domain.tokens import content_parts, content_terms, count_han, is_han, names, part_terms, stem, tokens
 
 MAX_SOURCES = 8
 MAX_SENTENCES = 3
 WORD_WEIGHT = 0.4  # of a question's words in a passage, against the cosine of their vectors
 LEXICAL_GATE = 0.5  # share of a question's words that a passage must hold when nothing else is known of it
+_FEW_WORDS = 0.5  # of a question, that tell nothing by themselves if they are in the other script
 _PASSAGE_WEIGHT = 0.5
 _SIMILARITY_WEIGHT = 0.5
 _COMPARED_SENTENCES = 16  # the best by words are compared by meaning too: 1 ms each
@@ -61,7 +62,8 @@ def supporting(question: str, hits: Sequence[Hit], gate: float | None) -> list[H
     """
     rated = [(relevance(question, hit, gate), hit) for hit in hits]
     kept = [(rate, hit) for rate, hit in rated if rate >= _gate(hit, gate)]
-    return [hit for _, hit in sorted(kept, key=lambda item: -item[0])[:MAX_SOURCES]]
+    found = [hit for _, hit in sorted(kept, key=lambda item: -item[0])[:MAX_SOURCES]]
+    return [] if _lacks_a_name(question, found, hits) or _shares_only_words(question, found) else found
 
 
 def relevance(question: str, hit: Hit, gate: float | None) -> float:
@@ -121,6 +123,34 @@ def checked(written: str, sources: Sequence[Hit]) -> Answer | None:
 
 def _gate(hit: Hit, gate: float | None) -> float:
     return LEXICAL_GATE if gate is None or hit.similarity is None else gate
+
+
+def _lacks_a_name(question: str, found: Sequence[Hit], looked_at: Sequence[Hit]) -> bool:
+    """Say whether a name of the question stands nowhere. In a Chinese text it may be written otherwise."""
+    if any(map(_is_chinese, [question, *(hit.text for hit in found)])):
+        return False
+    held = {stem(token) for hit in looked_at for token in tokens(hit.text)}
+    return any(stem(name) not in held for name in names(question))
+
+
+def _shares_only_words(question: str, hits: Sequence[Hit]) -> bool:
+    """Say whether all that texts share with a question is some words of the other script, such as a product's name.
+
+    A name makes vectors alike too. What shares nothing with the question was found by its meaning, and may be right.
+    """
+    parts = content_parts(question)
+    han = {character for part in parts if is_han(part[0]) for character in part}
+    if not han:
+        shares = [coverage(question, hit.text) for hit in hits if _is_chinese(hit.text)]
+        return bool(shares) and len(shares) == len(hits) and len(parts) > 1 and 0 < max(shares) <= _FEW_WORDS
+    words = {stem(part) for part in parts if not is_han(part[0])}
+    held = [set(tokens(hit.text)) for hit in hits]
+    named = any(stem(token) in words for some in held for token in some)
+    return named and len(han) > 1 and all(len(han & some) < _FEW_WORDS * len(han) for some in held)
+
+
+def _is_chinese(text: str) -> bool:
+    return 3 * count_han(text) > sum(map(str.isalpha, text)) - count_han(text)  # a character says what three letters do
 
 
 def _held_share(part: str, held: set[str]) -> float:

@@ -27,8 +27,15 @@ _STOP_PHRASES = """
 为什么 有没有 是不是 能不能 可不可以 怎么样 怎么办 怎么 怎样 如何 什么 多少 多久 多长 多大 多远 至少 最多 是否 能否 可以
 应该 需要 哪里 哪儿 哪些 哪个 哪一 请问 一下 我们 你们 您们 他们 它们 这个 那个 这些 那些 以及 或者 并且
 """
-_STOP_CHARACTERS = "的了吗呢吧啊么什怎哪谁几是在和与及或就都也很还又被把让给对从到这那其之于而且但若则您你我他她它请要"
-_GRAMMAR = re.compile(f"{'|'.join(_STOP_PHRASES.split())}|[{_STOP_CHARACTERS}]")
+_STOP_CHARACTERS = "的了吗呢吧啊么什怎哪谁几是在和与及或就都也很还又被把让给对从到这那其之于而且但若则您你我他她它要"
+_PLEASE = "(?<![申邀聘])请(?![求假教示])"  # not in 申请 and the like
+_GRAMMAR = re.compile(f"{'|'.join(_STOP_PHRASES.split())}|{_PLEASE}|[{_STOP_CHARACTERS}]")
+_NAME = re.compile(r"(?<![.?!:\"'“‘(])\s([A-Z][a-z]+(?:[A-Z][a-z]+)*)\b")
+_CALENDAR = """
+monday tuesday wednesday thursday friday saturday sunday january february march april may june july august september
+october november december
+"""
+_NO_NAMES = STOP_WORDS.union(_CALENDAR.split())
 
 
 def tokens(text: str) -> list[str]:
@@ -58,6 +65,18 @@ def content_terms(question: str) -> list[str]:
     """Return the distinct tokens that a question is searched by, in order."""
     terms = (term for part in content_parts(question) for term in part_terms(part))
     return list(dict.fromkeys(terms))
+
+
+def names(question: str) -> list[str]:
+    """Return the capitalised words of a question that is not written in capitals throughout, but its first word.
+
+    Days and months are none: a text may speak of weekdays instead. Neither are abbreviations: it may spell them out.
+    """
+    question = question[:MAX_QUERY_CHARS]
+    words = [word for word in question.split() if _normal(word).strip("?.!,") not in STOP_WORDS]
+    if all(word[0].isupper() for word in words):
+        return []
+    return [name for name in map(str.casefold, _NAME.findall(question)) if name.removesuffix("s") not in _NO_NAMES]
 
 
 def part_terms(part: str) -> list[str]:

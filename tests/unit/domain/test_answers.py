@@ -64,6 +64,26 @@ def test_a_passage_bears_on_a_question_by_words_or_by_meaning() -> None:
     assert supporting("How tall is the tower?", [near, far, worded], None) == [worded]
 
 
+@pytest.mark.parametrize(
+    ("question", "text", "answered"),
+    [
+        ("如何申请成为 Debian 成员？", "When you want to contribute to Debian, get in contact.", False),
+        ("什么是 Debian？", "Debian is an operating system.", True),
+        ("怎样上传软件包？", "To upload a package, use dput.", True),
+        ("How do I become a Debian member?", "本章介绍 Debian 软件包的构建方法和工具。", False),
+        ("What is quilt?", "quilt 命令用于管理补丁。", True),
+        ("Python 是什么时候发明的？", "这是一篇关于 Python 的文档。", False),
+        ("什么是 Python", "这是一篇关于 Python 的文档。", True),
+        ("WiFi 连不上怎么办？", "WiFi 无法连接上时，请重启。", True),
+        ("Does Debian support the Nintendo Switch?", "Debian started to support other kernels.", False),
+        ("Does Debian support Linux on Mondays?", "Debian supports Linux on weekdays.", True),
+    ],
+)
+def test_a_shared_name_is_not_evidence(question: str, text: str, answered: bool) -> None:
+    """However near the vectors are: the rest of the question must stand there too, or its names at least."""
+    assert bool(supporting(question, [hit(1, text, 0.6)], 0.4)) == answered
+
+
 def test_a_model_declines_by_the_agreed_word_or_by_silence() -> None:
     """Also with other words around it."""
     assert declines("NO_ANSWER")
