@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from bench.upload import web_server
 from local.redis_server import RedisServer
 
 JOBS = 10_000
+ITEMS = {"type": TYPE, "items": [{}] * JOBS}
 DRAIN_SECONDS = 300
 
 
@@ -31,18 +33,27 @@ def main() -> None:
         RedisServer(Path(folder) / "redis") as server,
         web_server(folder, server.url, "bench.batch_jobs:create_app()") as port,
     ):
-        rows.append(measure("POST /batches, one type", 5, lambda: start(port, {"type": TYPE, "items": [{}] * JOBS})))
-        rows.append(measure("POST /batches, jobs", 5, lambda: start(port, {"jobs": [{"type": TYPE}] * JOBS})))
-        batch = start(port, {"type": TYPE, "items": [{}] * JOBS})
-        rows.append(measure("GET /batches/{id}, 10,000 waiting", 20, lambda: look(port, batch)))
-        rows.append(measure("POST /batches/{id}/cancel", 1, lambda: ask(port, "POST", f"/batches/{batch}/cancel")))
-        rows.append(measure("drained by one worker", 1, lambda: drain(port, server.url, folder)))
+        for what, body in (("one type", ITEMS), ("jobs", {"jobs": [{"type": TYPE}] * JOBS})):
+            started: list[str] = []
+            rows.append(measure(f"POST /batches, {what}", 5, partial(start, port, body, started)))
+            rows.append(measure("GET /batches/{id}, nothing done", 20, partial(look, port, started[-1])))
+            behind = f"cancel, behind {4 * JOBS:,} others"
+            rows.append(measure(behind, 1, partial(cancel, port, started)))
+            rows.append(measure("cancel, behind fewer", 4, partial(cancel, port, started)))
+        rows.append(measure("drained by one worker", 1, partial(drain, port, server.url, folder)))
     print_report("batch", rows, jobs=JOBS)
 
 
-def start(port: int, body: dict[str, Any]) -> str:
-    """Start a batch and return its id."""
-    return str(ask(port, "POST", "/batches", body)["batch_id"])
+def start(port: int, body: dict[str, Any], started: list[str]) -> None:
+    """Start a batch and note its id."""
+    started.append(str(ask(port, "POST", "/batches", body)["batch_id"]))
+
+
+def cancel(port: int, started: list[str]) -> None:
+    """Cancel the newest batch."""
+    batch = ask(port, "POST", f"/batches/{started.pop()}/cancel")
+    if batch["counts"]["canceled"] != JOBS:
+        raise SystemExit(f"not all were canceled: {batch['counts']}")
 
 
 def look(port: int, batch: str) -> dict[str, Any]:
@@ -51,16 +62,17 @@ def look(port: int, batch: str) -> dict[str, Any]:
 
 def drain(port: int, redis_url: str, folder: str) -> None:
     """Start a batch and a worker, and wait until every job has completed. The worker's start counts."""
-    batch = start(port, {"type": TYPE, "items": [{}] * JOBS})
+    started: list[str] = []
+    start(port, ITEMS, started)
     environment = os.environ | {"REDIS_URL": redis_url, "DATA_DIR": folder}
     command = [sys.executable, "-m", "bench.batch_jobs"]
     until = time.monotonic() + DRAIN_SECONDS
     log = (Path(folder) / "worker.log").open("wb")
     with log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as worker:
-        while look(port, batch)["state"] == "running":
+        while look(port, started[0])["state"] == "running":
             if time.monotonic() > until or worker.poll() is not None:
                 raise SystemExit("the worker did not drain the batch")
-            time.sleep(0.2)
+            time.sleep(1)
         worker.terminate()
 
 

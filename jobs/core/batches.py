@@ -65,6 +65,11 @@ class BatchView(BaseModel):
     canceled_at: datetime | None = Field(default=None, description="When it was canceled as a whole.")
     callback_id: str | None = Field(default=None, description="The job that starts when all have ended.")
 
+    @property
+    def open(self) -> int:
+        """How many of its jobs have not ended."""
+        return sum(number for state, number in self.counts.items() if state not in END_STATES)
+
 
 @dataclass(frozen=True)
 class BatchPage:
@@ -211,7 +216,7 @@ def _cancel(redis: Redis, tenant: str, batch_id: str, total: int, ttl: int, piec
 
 
 def _state(counts: Mapping[str, int], raw: Mapping[str, str]) -> str:
-    if any(counts[state] for state in STATES if state not in END_STATES):
+    if any(number for state, number in counts.items() if state not in END_STATES):
         return "running"
     if "canceled_at" in raw:
         return "canceled"

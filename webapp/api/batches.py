@@ -16,6 +16,8 @@ from webapp.idempotency import stable_id
 from webapp.options import JobOptions
 from webapp.responses import MAX_PAGE, decode_cursor, encode_cursor, job_json
 
+LOOK_JOBS = 2500  # jobs for each second that a client is asked to wait: every look asks Redis for the state of each
+
 bp = APIBlueprint("batches", __name__, abp_tags=[Tag(name="batches", description="Many jobs at once")])
 
 
@@ -127,7 +129,7 @@ def _batch_response(view: BatchView) -> Response:
     links = _links(view.id) | ({"callback": f"/jobs/{view.callback_id}"} if view.callback_id else {})
     response = jsonify({**view.model_dump(mode="json"), "links": links})
     if view.ended_at is None:
-        response.headers["Retry-After"] = "1"
+        response.headers["Retry-After"] = str(1 + view.open // LOOK_JOBS)
     return response
 
 

@@ -15,13 +15,16 @@ if redis.call('HGET', key, 'filled') ~= '1' then return {} end
 
 local function state_of(index)
   local id = member_id(batch, index)
-  local job = redis.pcall('HMGET', prefix .. ':job:' .. id, 'status', 'number_of_retries', 'started_at')
-  if job.err then return 'failed', '' end  -- unreadable, and soon set aside
-  local status, started = job[1], job[3] or ''
+  local key = prefix .. ':job:' .. id
+  local status = redis.pcall('HGET', key, 'status')
+  if status == 'queued' then return 'queued', '' end  -- most of them, as a rule
   if not status then return 'canceled', '' end  -- deleted before it was seen to end
+  if type(status) ~= 'string' then return 'failed', '' end  -- unreadable, and soon set aside
+  local job = redis.call('HMGET', key, 'number_of_retries', 'started_at')
+  local started = job[2] or ''
   if started ~= '' and (first == '' or started < first) then first = started end
   if ENDED[status] then return ENDED[status], started end
-  if status == 'scheduled' and (tonumber(job[2] or '') or 0) > 0 then return 'retrying', started end
+  if status == 'scheduled' and (tonumber(job[1] or '') or 0) > 0 then return 'retrying', started end
   if status == 'deferred' and redis.call('HEXISTS', 'offstage:' .. tenant .. ':state:' .. id, 'paused') == 1 then
     return 'paused', started
   end
