@@ -47,7 +47,11 @@ class Config(BaseSettings):
     max_upload_bytes: int = Field(default=50 * 2**20, ge=1024, description="Largest document taken, in bytes.")
     max_json_bytes: int = Field(default=2**20, ge=1024, description="Largest JSON body taken, in bytes.")
     max_batch_bytes: int = Field(default=16 * 2**20, ge=1024, description="Largest body of `POST /batches`, in bytes.")
-    max_streams: int = Field(default=1000, ge=1, description="Event streams open at once in one web process.")
+    max_streams: int = Field(
+        default=1000,
+        ge=1,
+        description="Event streams open at once in a web process; a tenant may have half, if there are others.",
+    )
 
     # Jobs
     max_task_age_hours: int = Field(default=168, ge=1, description="Hours that an ended job and its events are kept.")
@@ -130,6 +134,11 @@ class Config(BaseSettings):
     def bind_host(self) -> str:
         """The address to listen on when none was given."""
         return self.host or ("0.0.0.0" if self.api_keys else "127.0.0.1")  # noqa: S104 - keys guard it
+
+    @property
+    def tenant_streams(self) -> int:
+        """Event streams that one tenant may have open in a web process: half of them, where there are others."""
+        return self.max_streams if len(set(self.api_keys.values())) <= 1 else max(1, self.max_streams // 2)
 
     @property
     def result_ttl(self) -> int:

@@ -49,7 +49,7 @@ def create_app(config: Config | None = None, services: Services | None = None) -
     tell = partial(run_failure_hook, failure=CANCELED, services=services)
     client = JobClient(services.redis, result_ttl=config.result_ttl, on_canceled=tell)
     batches = BatchClient(services.redis, result_ttl=config.result_ttl)
-    hub = EventHub(services.redis, config.max_streams)
+    hub = EventHub(services.redis, config.max_streams, config.tenant_streams)
     app.extensions["offstage"] = Offstage(services, client, batches, EventStreams(services.redis, client, hub))
     register_limits(app, config)
     register_auth(app, config)

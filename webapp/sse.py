@@ -8,6 +8,7 @@ import json
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
 from queue import Empty, Full, Queue
@@ -47,7 +48,8 @@ class TooManyStreams(Exception):
 class Subscription:
     """New events of one stream, as the shared reader sees them."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, tenant: str, key: str) -> None:
+        self.tenant = tenant
         self.key = key
         self.events: Queue[Event] = Queue(BACKLOG)
         self.overflowed = False
@@ -63,27 +65,28 @@ class Subscription:
 class EventHub:
     """The shared reader of this process. It starts with the first stream and sleeps in Redis when there is none."""
 
-    def __init__(self, redis: Redis, max_streams: int) -> None:
+    def __init__(self, redis: Redis, max_streams: int, tenant_streams: int) -> None:
         self._redis = redis
         self._max_streams = max_streams
+        self._tenant_streams = tenant_streams
         self._lock = threading.Lock()
         self._subscriptions: dict[str, set[Subscription]] = {}
         self._positions: dict[str, str] = {}
-        self._open = 0
+        self._open: Counter[str] = Counter()  # by tenant
         self._wake = f"offstage:wake:{uuid4().hex}"
         self._reader: threading.Thread | None = None
 
-    def subscribe(self, key: str) -> Subscription:
-        """Follow a stream from now on.
+    def subscribe(self, tenant: str, job_id: str) -> Subscription:
+        """Follow a job's stream from now on.
 
         Raises:
-            TooManyStreams: as many as may be are open in this process; nothing was asked of Redis.
+            TooManyStreams: as many as may be are open in this process, or of this tenant; nothing was asked of Redis.
         """
-        subscription = Subscription(key)
+        subscription = Subscription(tenant, keys.events(tenant, job_id))
         with self._lock:
-            if self._open >= self._max_streams:
+            if self._open.total() >= self._max_streams or self._open[tenant] >= self._tenant_streams:
                 raise TooManyStreams
-            self._open += 1
+            self._open[tenant] += 1
         try:
             self._follow(subscription)
             self._wake_reader()
@@ -106,7 +109,7 @@ class EventHub:
     def unsubscribe(self, subscription: Subscription) -> None:
         """Stop following."""
         with self._lock:
-            self._open -= 1
+            self._open[subscription.tenant] -= 1
             followers = self._subscriptions.get(subscription.key, set())
             followers.discard(subscription)
             if subscription.key in self._subscriptions and not followers:
@@ -164,7 +167,7 @@ class EventStreams:
 
     def response(self, tenant: str, view: JobView, after: str) -> Response:
         """Return a job's events after `after` as an event stream that ends with the job."""
-        subscription = self._hub.subscribe(keys.events(tenant, view.id))
+        subscription = self._hub.subscribe(tenant, view.id)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Task-ID": view.id}
         body = self._follow(subscription, tenant, view, after)
         return Response(_Closing(body, lambda: self._hub.unsubscribe(subscription)), 200, headers, "text/event-stream")
@@ -175,7 +178,7 @@ class EventStreams:
         if view.ended or seconds <= 0:
             return view
         try:
-            subscription = self._hub.subscribe(keys.events(tenant, job_id))
+            subscription = self._hub.subscribe(tenant, job_id)
         except TooManyStreams:
             return view
         try:

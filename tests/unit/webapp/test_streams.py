@@ -3,11 +3,13 @@
 import pytest
 from flask.testing import FlaskClient
 from redis import Redis
+from werkzeug.test import TestResponse
 
 from config import load_config
 from jobs.core.events import add_event
 from jobs.services import Services
 from tests.fakes import engine_services, job_client
+from tests.unit.webapp.conftest import ACME, ACME_ENTRY, OTHER, OTHER_ENTRY
 from tests.unit.webapp.test_jobs import frames
 from webapp import create_app
 
@@ -66,4 +68,23 @@ def test_streams_over_the_limit_are_told_to_come_back(web: FlaskClient, services
     again = web.get(f"/jobs/{job_id}/events", buffered=False)
     assert again.status_code == 200
     for stream in (again, *open_streams[1:]):
+        stream.close()
+
+
+def test_one_tenant_leaves_room_for_the_others(fake_redis: Redis) -> None:
+    """Where there are several, each may have half of the streams."""
+    config = load_config(max_streams=4, api_keys=f"{ACME_ENTRY},{OTHER_ENTRY}")
+    services = engine_services(fake_redis, config)
+    web = create_app(services=services).test_client()
+
+    def follow(tenant: str, key: str) -> TestResponse:
+        job_id = job_client(services).start("test.echo", {"text": "x"}, tenant=tenant)
+        headers = {"Authorization": f"Bearer {key}"}
+        return web.get(f"/jobs/{job_id}/events", headers=headers, buffered=False)
+
+    streams = [follow("acme", ACME), follow("acme", ACME)]
+    assert follow("acme", ACME).status_code == 503
+    streams.append(follow("other", OTHER))
+    assert streams[-1].status_code == 200
+    for stream in streams:
         stream.close()
