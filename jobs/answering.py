@@ -36,10 +36,17 @@ def answer(services: "Services", tenant: str, question: str, document_id: int | 
         written = _ask_model(services.llm, question, (sources or hits)[:_MODEL_SOURCES])
         if isinstance(written, Answer):
             return written
-        return extract(question, sources, _similarities(services.embedder, question), model_error=written)
+        return _quote(services, tenant, question, sources, model_error=written)
     if not sources:
         return refusal(question)  # and no model is loaded for nothing
-    return extract(question, sources, _similarities(services.embedder, question))
+    return _quote(services, tenant, question, sources)
+
+
+def _quote(
+    services: "Services", tenant: str, question: str, sources: "list[Hit]", model_error: str | None = None
+) -> Answer:
+    neighbours = services.search.neighbours(tenant, sources)
+    return extract(question, sources, _similarities(services.embedder, question), neighbours, model_error)
 
 
 def _ask_model(llm: LanguageModel, question: str, sources: "list[Hit]") -> Answer | str:

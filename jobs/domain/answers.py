@@ -11,6 +11,7 @@ from typing import Literal
 
 from jobs.domain.chunks import Hit
 from jobs.domain.sentences import sentences
+from jobs.domain.statements import statements
 from jobs.domain.tokens import content_parts, content_terms, count_han, is_han, names, part_terms, stem, tokens
 
 MAX_SOURCES = 8
@@ -23,7 +24,6 @@ _SIMILARITY_WEIGHT = 0.5
 _COMPARED_SENTENCES = 16  # the best by words are compared by meaning too: 1 ms each
 _SENTENCE_SHARE = 0.6  # of the best sentence's rate
 _CITED = re.compile(r"(?<!\s)\s*+[\[【]\s*+(\d{1,4}(?:\s*[,，、]\s*\d{1,4})*)\s*[\]】]")
-_LEADERS = re.compile(r"(?:\.\s?){4,}")  # the dots of a table of contents
 
 Similarities = Callable[[list[str]], list[float]]  # of each text to the question
 
@@ -91,10 +91,17 @@ def refusal(question: str, model_error: str | None = None) -> Answer:
 
 
 def extract(
-    question: str, hits: Sequence[Hit], similarities: Similarities | None = None, model_error: str | None = None
+    question: str,
+    hits: Sequence[Hit],
+    similarities: Similarities | None = None,
+    neighbours: Sequence[Hit] = (),
+    model_error: str | None = None,
 ) -> Answer:
-    """Answer with the best sentences of passages that bear on the question, each with its citation."""
-    chosen = _best_sentences(question, hits, similarities)
+    """Answer with the best sentences of passages that bear on the question, each with its citation.
+
+    `neighbours` are passages around them, which complete sentences that were cut.
+    """
+    chosen = _best_sentences(question, hits, similarities, neighbours)
     if not chosen:
         return refusal(question, model_error)
     cited = list(dict.fromkeys(hit for hit, _ in chosen))
@@ -163,8 +170,10 @@ def _held_share(part: str, held: set[str]) -> float:
     return len(covered) / len(part)
 
 
-def _best_sentences(question: str, hits: Sequence[Hit], similarities: Similarities | None) -> list[tuple[Hit, str]]:
-    pool = [(hit, line) for hit in hits for _, line in sentences(hit.text) if _is_statement(line)]
+def _best_sentences(
+    question: str, hits: Sequence[Hit], similarities: Similarities | None, neighbours: Sequence[Hit]
+) -> list[tuple[Hit, str]]:
+    pool = statements(hits, neighbours)
     pool = pool or [(hit, line) for hit in hits for _, line in sentences(hit.text)]
     weights = _weights(content_terms(question), [line for _, line in pool])
     fit = {hit: _PASSAGE_WEIGHT * (coverage(question, hit.text) + (hit.similarity or 0.0)) for hit in hits}
@@ -189,14 +198,6 @@ def _rate(weights: dict[str, float], sentence: str) -> float:
     held = {stem(token) for token in tokens(sentence)}
     total = sum(weights.values())
     return sum(weight for term, weight in weights.items() if term in held) / total if total else 0.0
-
-
-def _is_statement(line: str) -> bool:
-    """Say whether a line is more than a heading: it ends like a sentence, or is long enough to be one."""
-    if _LEADERS.search(line):
-        return False
-    length = sum(3 if is_han(character) else 1 for character in line)
-    return line.rstrip("\"'”’」』）)】]")[-1:] in tuple("。！？；….!?") or length >= 60
 
 
 def _cite(hit: Hit) -> Citation:

@@ -67,14 +67,15 @@ def _heading_ends(text: str) -> list[int]:
         bare, after = line.strip(), following.lstrip()
         short = width >= _LEAST_WIDTH and 0 < _width(line) < _SHORT * width
         begins = bool(after) and (after[0].isupper() or is_han(after[0]))
-        heading = ended and short and begins and not _ends_sentence(bare) and not bare.endswith(_UNFINISHED)
+        heading = ended and short and begins and not ends_sentence(bare) and not bare.endswith(_UNFINISHED)
         if heading:
             found.append(offset)
-        ended = heading or not bare or _ends_sentence(bare)
+        ended = heading or not bare or ends_sentence(bare)
     return found
 
 
-def _ends_sentence(line: str) -> bool:
+def ends_sentence(line: str) -> bool:
+    """Say whether a line ends with the mark of a sentence's end, quotes and brackets apart."""
     return line.rstrip("\"'”’」』）)】]")[-1:] in tuple("。！？；….!?")
 
 

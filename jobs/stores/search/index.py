@@ -131,6 +131,13 @@ class SearchIndex:
         by_vectors = sorted(similar, key=lambda id_: -similar[id_])[:CANDIDATES]
         return self._hits(tenant, fuse([by_words, by_vectors]), similar, document_id, limit)
 
+    def neighbours(self, tenant: str, hits: Sequence[Hit]) -> list[Hit]:
+        """Return the passages around some, as far as they were added next to them, without a score."""
+        ids = {hit.passage_id + step for hit in hits for step in (-1, 1)} - {hit.passage_id for hit in hits}
+        with self._database.read() as connection:
+            rows = connection.execute(_by_id, {"tenant": tenant, "ids": sorted(ids)}).all()
+        return [Hit(r.id, r.document_id, r.filename, r.page, r.start, r.text, 0.0, None) for r in rows]
+
     def _similar(
         self, tenant: str, query: str, document_id: int | None, also: list[int], hidden: Sequence[int]
     ) -> dict[int, float]:

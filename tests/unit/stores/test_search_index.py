@@ -56,6 +56,15 @@ def test_a_hit_says_where_its_text_stands(database: Database, index: SearchIndex
     assert all(pages[hit.page - 1][hit.start :].startswith(hit.text) for hit in hits)
 
 
+def test_a_passage_has_neighbours(database: Database, index: SearchIndex) -> None:
+    """Those before and after it, for its tenant alone."""
+    pages = [f"A sentence about the {word}." for word in ("sea", "hill", "wood")]
+    add_document(database, index, pages)
+    (hit,) = index.search("ada", "hill")
+    assert [near.page for near in index.neighbours("ada", [hit])] == [1, 3]
+    assert index.neighbours("bob", [hit]) == []
+
+
 @pytest.mark.parametrize("other", ["bob", "Ada", "ad"])
 def test_a_tenant_finds_only_its_own(database: Database, index: SearchIndex, other: str) -> None:
     """Not by words, not by vectors, and not by naming the document."""
