@@ -7,8 +7,8 @@ from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from jobs.core import keys
 from jobs.core.client import JobClient
-from jobs.core.fairness import fair_push
 from tests.integration.worker import kinds, tasks
 from tests.integration.worker.fleet import Fleet, eventually
 
@@ -21,7 +21,8 @@ def push(redis: Redis, queue: Queue, tenant: str, count: int) -> list[str]:
     for _ in range(count):
         with redis.pipeline() as pipeline:
             job = queue.enqueue(tasks.trace, meta={"tenant": tenant}, pipeline=pipeline)
-            fair_push(pipeline, queue.name, tenant, job.id)
+            pipeline.rpush(f"{keys.fair(queue.name)}:{tenant}", job.id)
+            pipeline.zadd(keys.fair(queue.name), {tenant: 0}, nx=True)
             pipeline.execute()
         ids.append(job.id)
     return ids
