@@ -22,7 +22,7 @@ _FEW_WORDS = 0.5  # of a question, that tell nothing by themselves if they are i
 _PASSAGE_WEIGHT = 0.5
 _SIMILARITY_WEIGHT = 0.5
 _COMPARED_SENTENCES = 16  # the best by words are compared by meaning too: 1 ms each
-_SENTENCE_SHARE = 0.6  # of the best sentence's rate
+_SENTENCE_SHARE = 0.76  # of the best sentence's rate
 _CITED = re.compile(r"(?<!\s)\s*+[\[【]\s*+(\d{1,4}(?:\s*[,，、]\s*\d{1,4})*)\s*[\]】]")
 
 Similarities = Callable[[list[str]], list[float]]  # of each text to the question

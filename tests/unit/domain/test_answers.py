@@ -45,6 +45,13 @@ def test_the_best_sentence_comes_first_with_its_citation() -> None:
     assert [(citation.page, citation.passage) for citation in answer.citations] == [(7, passage)]
 
 
+def test_a_sentence_far_behind_the_best_one_is_left_out() -> None:
+    """It fills the answer and tells nothing."""
+    passage = "The tower of the harbour is 38 metres high. The tower was painted. Gulls breed there."
+    answer = extract("How high is the tower of the harbour in metres?", [hit(7, passage)])
+    assert answer.text == "The tower of the harbour is 38 metres high. [1]"
+
+
 def test_nothing_to_quote_is_a_refusal() -> None:
     """In the language of the question."""
     assert extract("多高？", []).refused
