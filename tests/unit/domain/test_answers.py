@@ -47,7 +47,7 @@ def test_the_best_sentence_comes_first_with_its_citation() -> None:
 
 def test_a_sentence_far_behind_the_best_one_is_left_out() -> None:
     """It fills the answer and tells nothing."""
-    passage = "The tower of the harbour is 38 metres high. The tower was painted. Gulls breed there."
+    passage = "The tower of the harbour is 38 metres high. The harbour tower was painted. Gulls breed there."
     answer = extract("How high is the tower of the harbour in metres?", [hit(7, passage)])
     assert answer.text == "The tower of the harbour is 38 metres high. [1]"
 
