@@ -50,7 +50,7 @@ def ended(redis: Redis, client: BatchClient, batch_id: str, seconds: float = 60.
 
 def called(redis: Redis) -> Any:
     """The batches whose callback ran."""
-    return eventually(lambda: redis.lrange("callbacks", 0, -1), what="the callback")
+    return eventually(lambda: redis.lrange("callbacks", 0, -1), 40, what="the callback")
 
 
 @pytest.mark.parametrize("kind", ["ours", "threads", "stock"])
@@ -99,9 +99,9 @@ def test_cancel_ends_a_batch_under_way(redis: Redis, fleet: Fleet, client: Batch
     batch_id = client.start([JobSpec("probe.stepwise", {})] * 200, tenant=TENANT, on_complete=CALLBACK)
     fleet.start(QUEUES, types=True, kind="threads")
     found = looks(redis, client, batch_id)
-    eventually(lambda: next(found).counts["running"] == 4)
+    eventually(lambda: next(found).counts["running"] == 4, 40)
     client.cancel(TENANT, batch_id)
-    view = ended(redis, client, batch_id, 10)
+    view = ended(redis, client, batch_id)
     assert (view.state, view.counts["canceled"]) == ("canceled", 200)
     assert redis.llen("rq:queue:default") == 0
     assert called(redis) == [batch_id.encode()]
