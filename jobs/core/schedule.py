@@ -39,6 +39,7 @@ class Scheduler:
         self._redis = redis
         self._interval = interval
         self._stop = Event()
+        self._stopping = False
         self._upkeep: list[JobType] = []
         self._client: JobClient | None = None
         self._starter: ScheduleStarter | None = None
@@ -57,20 +58,21 @@ class Scheduler:
         thread = Thread(target=self._starter.run, args=[self._stop], daemon=True) if self._starter else None
         if thread:
             thread.start()
-        while not self._stop.is_set():
+        while not self._stopping:
             try:
                 self.start_upkeep()
                 if self.promote() == _BATCH:
                     continue
             except RedisError as error:  # away, full, or cannot write: it may be mended
                 log.error("scheduler: Redis does not do its work: %s", error)
-            self._stop.wait(self._interval)
+            time.sleep(self._interval)
+        self._stop.set()
         if thread:
             thread.join(timeout=_LAST_WORDS)
 
     def stop(self) -> None:
-        """End `run` soon."""
-        self._stop.set()
+        """End `run` soon. A signal handler may call it: it takes no lock."""
+        self._stopping = True
 
     def promote(self) -> int:
         """Move due jobs to their queues once; return how many were moved, at most 500 of one queue."""

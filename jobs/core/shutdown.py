@@ -1,15 +1,17 @@
-"""A process-wide word to running jobs: the worker is asked to stop."""
+"""A process-wide word to running jobs: the worker is asked to stop.
 
-from threading import Event
+It is said by signal handlers, and a second signal may come while the first is handled: a flag, for the lock of a
+`threading.Event` would then wait for itself.
+"""
 
 from jobs.core.errors import Interrupted
 
-_stop = Event()
+_asked: list[bool] = []
 
 
 def ask_to_stop() -> None:
     """Ask the running jobs to leave at their next checkpoint."""
-    _stop.set()
+    _asked.append(True)
 
 
 def stop_if_asked() -> None:
@@ -18,5 +20,5 @@ def stop_if_asked() -> None:
     Raises:
         Interrupted: the worker puts the job back; no attempt is used up.
     """
-    if _stop.is_set():
+    if _asked:
         raise Interrupted
