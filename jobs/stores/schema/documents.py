@@ -1,35 +1,8 @@
-"""Our tables. Every row carries its tenant.
+"""Documents, their pages, passages and vectors."""
 
-The migrations in `migrations/versions` create them; a test holds the two against each other.
-"""
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    DateTime,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-)
-
-# SQLite numbers rows by itself only where the key is its own INTEGER type.
-Id = BigInteger().with_variant(Integer, "sqlite")
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from jobs.stores.schema.base import Id, metadata
 
 documents = Table(
     "documents",
@@ -104,40 +77,3 @@ vectors = Table(
     Index("ix_vectors_codes", "tenant", "model", "dimension", "id", "passage_id", "document_id", "code"),
     sqlite_autoincrement=True,
 )
-
-schedules = Table(
-    "schedules",
-    metadata,
-    Column("number", Id, primary_key=True),  # in the order of creation
-    Column("id", String(32), nullable=False, unique=True),
-    Column("tenant", String(64), nullable=False),
-    Column("name", String(100), nullable=False),
-    Column("source", String(10), nullable=False),  # api, file
-    Column("type", String(200), nullable=False),
-    Column("args", Text, nullable=False),  # JSON
-    Column("cron", String(200)),
-    Column("every", Integer),  # seconds
-    Column("timezone", String(64), nullable=False),
-    Column("missed", String(10), nullable=False),  # run_once, skip
-    Column("enabled", Boolean, nullable=False),
-    Column("anchor", BigInteger, nullable=False),  # seconds since 1970, as next_run: an exact token, and no zone
-    Column("next_run", BigInteger),
-    Column("runs", Text, nullable=False),  # JSON, newest first
-    Column("error_code", String(64)),
-    Column("error_message", Text),
-    Column("created_at", DateTime(timezone=True), nullable=False),
-    UniqueConstraint("tenant", "source", "name"),
-    Index(None, "next_run"),
-    sqlite_autoincrement=True,
-)
-
-
-def is_ours(_object: object, name: str | None, kind: str, _reflected: bool, _compare_to: object) -> bool:
-    """Tell alembic which tables this file describes: the lexical index is DDL of each database's own."""
-    return not (kind == "table" and (name or "").startswith(LEXICAL_TABLES))
-
-
-# `passage_terms` is an FTS5 table with its shadow tables on SQLite, a table with a tsvector on PostgreSQL.
-LEXICAL_TABLES = ("passage_terms", "passage_vocabulary")
-
-__all__ = ["documents", "is_hidden", "is_ours", "is_shown", "metadata", "pages", "passages", "schedules", "vectors"]

@@ -1,0 +1,30 @@
+"""Our tables, a module for each capability. Every row carries its tenant.
+
+The migrations in `migrations/versions` create them; a test holds the two against each other.
+"""
+
+from jobs.stores.schema.base import Id, metadata
+from jobs.stores.schema.documents import documents, is_hidden, is_shown, pages, passages, vectors
+from jobs.stores.schema.schedules import schedules
+
+# `passage_terms` is an FTS5 table with its shadow tables on SQLite, a table with a tsvector on PostgreSQL.
+LEXICAL_TABLES = ("passage_terms", "passage_vocabulary")
+
+
+def is_ours(_object: object, name: str | None, kind: str, _reflected: bool, _compare_to: object) -> bool:
+    """Tell alembic which tables these files describe: the lexical index is DDL of each database's own."""
+    return not (kind == "table" and (name or "").startswith(LEXICAL_TABLES))
+
+
+__all__ = [
+    "Id",
+    "documents",
+    "is_hidden",
+    "is_ours",
+    "is_shown",
+    "metadata",
+    "pages",
+    "passages",
+    "schedules",
+    "vectors",
+]
