@@ -22,9 +22,12 @@ demo: $(VENV)/.installed
 run: $(VENV)/.installed
 	@exec $(BIN)/python -m local.stack
 
+# Most tests wait for processes of their own: four at once on two cores take a quarter of the time.
+PYTEST := $(BIN)/python -m pytest -n 4 --dist loadfile
+
 test: lint
-	@if tests/browser/install.sh; then $(BIN)/python -m pytest; \
-	else echo "The tests in the browser are left out."; $(BIN)/python -m pytest --ignore=tests/browser; fi
+	@if tests/browser/install.sh; then $(PYTEST); \
+	else echo "The tests in the browser are left out."; $(PYTEST) --ignore=tests/browser; fi
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -112,9 +112,9 @@ def demo_settings(folder: Path) -> tuple[Config, dict[str, str]]:
 def _give_up(stack: Stack) -> None:
     """Interrupt the demo when a process does not stay up: nobody would do what it waits for."""
     with contextlib.suppress(StackError):
-        ended = stack.watch()
-        print(f"offstage: {describe(ended)}", file=sys.stderr, flush=True)
-        os.kill(os.getpid(), signal.SIGINT)
+        if ended := stack.watch():
+            print(f"offstage: {describe(ended)}", file=sys.stderr, flush=True)
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ import secrets
 import signal
 import socket
 import sys
+import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -48,6 +49,8 @@ class Stack:
         self.out = out
         self.redis = None if config.redis_url else RedisServer(config.data_dir / "redis")
         self.processes = Processes(out, ROOT)
+        self._stopping = False
+        self._watched = threading.Lock()  # what ends is taken note of by the watch or by the stop, never by both
 
     @property
     def url(self) -> str:
@@ -70,22 +73,35 @@ class Stack:
 
     def stop(self) -> None:
         """Stop every process, Redis last. Stopping twice does no harm."""
-        self.processes.stop()
-        if self.redis is not None:
-            self.redis.stop()
+        self._stopping = True
+        with self._watched:
+            self.processes.stop()
+            if self.redis is not None:
+                self.redis.stop()
 
-    def watch(self) -> Ended:
-        """Start again what ends, as a platform does; return the first process that ends soon after its start."""
-        while True:
-            ended = self.processes.ended(WATCH_SECONDS)
-            if ended and monotonic() < self._started[ended.name] + CRASH_SECONDS:
-                return ended
-            if ended:
-                self._say(f"{describe(ended)} Starting it again.")
-                self._start_process(ended.name)
-            if self.redis is not None and self.redis.has_ended:
-                self._say("The embedded Redis has ended. Starting it again, with all that it had.")
-                self.redis.start()
+    def watch(self) -> Ended | None:
+        """Start again what ends, as a platform does, until the stop.
+
+        Returns the first process that ends soon after its start, or None when the stack was stopped.
+        """
+        while not self._stopping:
+            with self._watched:
+                crashed = None if self._stopping else self._tend()
+            if crashed:
+                return crashed
+        return None
+
+    def _tend(self) -> Ended | None:
+        ended = self.processes.ended(WATCH_SECONDS)
+        if ended and monotonic() < self._started[ended.name] + CRASH_SECONDS:
+            return ended
+        if ended:
+            self._say(f"{describe(ended)} Starting it again.")
+            self._start_process(ended.name)
+        if self.redis is not None and self.redis.has_ended:
+            self._say("The embedded Redis has ended. Starting it again, with all that it had.")
+            self.redis.start()
+        return None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -222,7 +238,8 @@ def main() -> int:
             try:
                 stack.start()
                 print(_banner(stack), flush=True)
-                raise StackError(describe(stack.watch()))
+                if crashed := stack.watch():
+                    raise StackError(describe(crashed))
             finally:
                 print("\nStopping.", flush=True)
                 stack.stop()
