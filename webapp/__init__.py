@@ -14,6 +14,7 @@ from jobs.services import Services, build_services
 from webapp.api import batches as batches_api
 from webapp.api import documents, jobs, ops, schedules, statistics, webhooks
 from webapp.auth import register_auth
+from webapp.console import bp as console
 from webapp.dashboard import register_dashboard
 from webapp.errors import invalid, register_errors
 from webapp.extension import Offstage
@@ -58,5 +59,6 @@ def create_app(config: Config | None = None, services: Services | None = None) -
     register_dashboard(app, config, services.redis)
     for blueprint in BLUEPRINTS:
         app.register_api(blueprint)
+    app.register_blueprint(console)
     app.add_url_rule("/openapi.json", "openapi", lambda: app.json.response(app.api_doc))
     return app

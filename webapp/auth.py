@@ -13,7 +13,8 @@ from flask import Flask, abort, g, request
 
 from config import LOCAL_TENANT, Config
 
-OPEN_PATHS = ("/livez", "/readyz", "/health", "/openapi.json", "/favicon.ico")
+OPEN_PATHS = ("/", "/livez", "/readyz", "/health", "/openapi.json", "/favicon.ico")  # `/` is a page without data
+OPEN_FOLDERS = ("/console/", "/rq/")  # the console's scripts; rq-dashboard has a login of its own
 OWN_LOGIN = "/rq"
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
@@ -23,7 +24,7 @@ def register_auth(app: Flask, config: Config) -> None:
 
     @app.before_request
     def authenticate() -> None:
-        if request.path in OPEN_PATHS or request.path == OWN_LOGIN or request.path.startswith(OWN_LOGIN + "/"):
+        if request.path in OPEN_PATHS or request.path == OWN_LOGIN or request.path.startswith(OPEN_FOLDERS):
             return
         if config.api_keys:
             g.tenant = _tenant_of_key(config)

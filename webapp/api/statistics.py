@@ -18,7 +18,7 @@ def queues() -> Response:
     return jsonify(queues=[queue.model_dump(mode="json") for queue in found])
 
 
-@bp.get("/stats/jobs")
+@bp.get("/job-stats")
 def job_statistics() -> Response:
     """Return how many attempts of the caller's jobs ended, failed and why, and how long they took, by job type."""
     found = by_kind(offstage().services.redis, g.tenant, discover())

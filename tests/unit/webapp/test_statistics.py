@@ -17,12 +17,12 @@ def test_jobs_are_analysed_by_kind_for_their_tenant_only(keyed: FlaskClient, fak
     for fail in (False, True, True):
         job_client(services).start("test.echo", {"text": "x", "fail": fail}, tenant="acme")
     run_jobs(services)
-    mine = keyed.get("/stats/jobs", headers={"Authorization": f"Bearer {ACME}"}).get_json()["job_types"]
+    mine = keyed.get("/job-stats", headers={"Authorization": f"Bearer {ACME}"}).get_json()["job_types"]
     assert [kind["type"] for kind in mine] == ["test.echo"]
     assert mine[0]["failure_codes"] == {"not_possible": 2}
     assert mine[0]["failures"] == mine[0]["window_failures"] == 2
     assert mine[0]["p95_seconds"] >= mine[0]["p50_seconds"] >= 0
-    assert keyed.get("/stats/jobs", headers={"Authorization": f"Bearer {OTHER}"}).get_json() == {"job_types": []}
+    assert keyed.get("/job-stats", headers={"Authorization": f"Bearer {OTHER}"}).get_json() == {"job_types": []}
 
 
 def test_queues_tell_no_ids(local: FlaskClient, local_services: Services) -> None:

@@ -1,0 +1,111 @@
+"""The console in a real browser, over the real application and a real Redis: it shows, acts and follows."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from redis import Redis
+from werkzeug.serving import make_server
+
+from config import load_config
+from jobs.core.client import JobClient
+from jobs.core.events import add_event
+from tests.browser.chromium import Chromium, Page
+from tests.fakes import engine_services
+from webapp import create_app
+from webapp.auth import new_key
+
+ATTACK = "<img src=x onerror=\"window.hacked = 'image'\"><script>window.hacked = 'script'</script>"
+
+
+def serve(redis: Redis, **settings: Any) -> Iterator[str]:
+    """Serve the application from this process, and yield its address."""
+    app = create_app(services=engine_services(redis, load_config(**settings)))
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def address(redis: Redis) -> Iterator[str]:
+    """An application without keys."""
+    yield from serve(redis)
+
+
+@pytest.fixture
+def page(chromium: Chromium) -> Page:
+    """A tab."""
+    return chromium.page()
+
+
+@pytest.fixture
+def client(redis: Redis) -> JobClient:
+    """Starts jobs of the tenant that the page shows."""
+    return JobClient(redis, result_ttl=3600)
+
+
+def test_the_list_leads_to_a_job_that_can_be_paused_resumed_and_canceled(
+    client: JobClient, address: str, page: Page
+) -> None:
+    """Only the acts that its state allows are offered."""
+    job_id = client.start("documents.embed", {"document_id": 1}, tenant="local")
+    page.open(address, "document.querySelector('main table a')")
+    assert "documents.embed" in page.text()
+    page.click("main table a")
+    page.wait_for("document.querySelector('h1 .queued')")
+    for name, state in (("pause", "paused"), ("resume", "queued"), ("cancel", "canceled")):
+        page.click(f".bar button[data-act={name}]")
+        page.wait_for(f"document.querySelector('h1 .{state}')")
+        assert client.get("local", job_id).state == state
+    assert page.run("[...document.querySelectorAll('.bar button')].map(each => each.dataset.act)") == ["delete"]
+    assert page.problems() == []
+
+
+def test_what_a_job_says_is_shown_as_it_comes_and_never_runs(
+    client: JobClient, redis: Redis, address: str, page: Page
+) -> None:
+    """Events appear without a reload, as text."""
+    job_id = client.start("documents.embed", {"document_id": 1}, tenant="local")
+    page.open(f"{address}/#/jobs/{job_id}", "document.querySelector('h1 .queued')")
+    for part in ("一", "two", ATTACK):
+        add_event(redis, load_config(), "local", job_id, "output", {"text": part})
+        page.wait_for(f"document.querySelector('main pre').textContent.includes({part[:12]!r})")
+    assert page.run("window.hacked") is None
+    assert page.run("document.querySelectorAll('main img, main script').length") == 0
+
+
+def test_every_view_opens_in_both_languages(address: str, page: Page) -> None:
+    """Without an error in the browser's log."""
+    page.open(address, "document.querySelector('main h1')")
+    for view in ("documents", "notifications", "service", "jobs"):
+        page.run(f"location.hash = '#/{view}'")
+        page.wait_for(
+            f"document.querySelector('nav a[href=\"#/{view}\"][aria-current]') && document.querySelector('h1')"
+        )
+    english = page.text()
+    page.click("#language")
+    page.wait_for("document.documentElement.lang === " + ("'zh'" if "Jobs" in english else "'en'"))
+    assert page.text() != english
+    assert page.problems() == []
+
+
+def test_with_keys_the_page_asks_for_one_and_keeps_it_for_the_tab(
+    redis: Redis, client: JobClient, chromium: Chromium
+) -> None:
+    """The page itself is open; what it shows is not."""
+    key, entry = new_key("acme")
+    client.start("documents.embed", {"document_id": 7}, tenant="acme")
+    for address in serve(redis, api_keys=entry):
+        page = chromium.page()
+        page.open(address, "document.querySelector('dialog[open]')")
+        assert "documents.embed" not in page.text()
+        page.run(f"document.querySelector('#login-key').value = {key!r}")
+        page.click("#login-ok")
+        page.wait_for("document.querySelector('main table a')")
+        assert "documents.embed" in page.text()
+        assert page.run("document.cookie + JSON.stringify(localStorage)").find(key) == -1
