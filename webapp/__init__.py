@@ -10,6 +10,7 @@ from jobs.core.batches import BatchClient
 from jobs.core.client import JobClient
 from jobs.core.runner import run_failure_hook
 from jobs.core.spec import CANCELED, discover
+from jobs.providers.redis_check import WEB_TIMEOUT, connect
 from jobs.services import Services, build_services
 from webapp.api import batches as batches_api
 from webapp.api import documents, jobs, ops, schedules, statistics, webhooks
@@ -36,7 +37,7 @@ def create_app(config: Config | None = None, services: Services | None = None) -
         ConfigError: a setting is missing or wrong.
     """
     config = config or (services.config if services else load_config())
-    services = services or build_services(config)
+    services = services or build_services(config, connect(config.redis_url, timeout=WEB_TIMEOUT))
     app = _App(
         __name__,
         info=Info(title="Offstage", version="0.1.0", description="Answers at once; does the slow work offstage."),

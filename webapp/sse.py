@@ -27,7 +27,7 @@ from jobs.core.view import END_STATES, JobNotFound, JobView
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 15
-READ_BLOCK_MS = 3000  # under redis-py's socket timeout of 5 s
+READ_BLOCK_MS = 1000  # well under the web's timeout for an answer of Redis, 2 s
 PAGE = 500
 FEW_STREAMS = 50
 GATHER_SECONDS = 0.02  # with many streams: asking Redis about each of them costs more than an event is late by this

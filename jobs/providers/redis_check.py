@@ -10,6 +10,8 @@ from redis.retry import Retry
 from config import ConfigError
 
 MIN_VERSION = (7, 0)
+TIMEOUT = 5.0  # seconds: a worker has time, and would rather wait than do something twice
+WEB_TIMEOUT = 2.0  # a client waits meanwhile, and what it asked for is accepted without Redis
 UNSET_URL = "redis://127.0.0.1:6379/0"
 
 
@@ -52,9 +54,12 @@ def check_redis_url(url: str) -> str:
         return check_redis(client)
 
 
-def connect(url: str) -> Redis:
-    """Return a client of `REDIS_URL` for a running service. Connects nothing."""
-    return Redis.from_url(url or UNSET_URL, **tls_options(url))
+def connect(url: str, *, timeout: float = TIMEOUT) -> Redis:
+    """Return a client of `REDIS_URL` for a running service. Connects nothing.
+
+    `timeout` is how many seconds it waits for a connection, and for each answer; a blocking read must ask for less.
+    """
+    return Redis.from_url(url or UNSET_URL, socket_timeout=timeout, socket_connect_timeout=timeout, **tls_options(url))
 
 
 def tls_options(url: str) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """What a Redis server must be before jobs are given to it."""
 
+import socket
 from typing import Any
 
 import pytest
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from config import ConfigError
-from jobs.providers.redis_check import check_redis
+from jobs.providers.redis_check import check_redis, connect
 
 
 class Server(Redis):
@@ -49,3 +51,15 @@ def test_a_server_that_is_not_there_is_a_clear_message() -> None:
     """One line, not a traceback of the client's."""
     with pytest.raises(ConfigError, match="REDIS_URL: the server cannot be reached"):
         check_redis(Redis(port=1, retry=Retry(NoBackoff(), 0)))
+
+
+def test_a_server_that_hangs_is_waited_for_as_long_as_asked() -> None:
+    """It takes connections, as a stopped process does, and says nothing: no second try takes as long again."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = connect(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", timeout=0.1)
+        with client, pytest.raises(RedisTimeoutError):
+            client.ping()
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
