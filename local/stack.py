@@ -97,7 +97,7 @@ class Stack:
             return ended
         if ended:
             self._say(f"{describe(ended)} Starting it again.")
-            self._start_process(ended.name)
+            self.start_process(ended.name)
         if self.redis is not None and self.redis.has_ended:
             self._say("The embedded Redis has ended. Starting it again, with all that it had.")
             self.redis.start()
@@ -119,10 +119,11 @@ class Stack:
         self._commands = read_procfile(ROOT / "Procfile")
         self._release()
         for name in self._commands.keys() - {RELEASE}:
-            self._start_process(name)
+            self.start_process(name)
         self._wait_until_it_answers()
 
-    def _start_process(self, name: str) -> None:
+    def start_process(self, name: str) -> None:
+        """Start a process of the Procfile, once more if it has ended."""
         self.processes.start(name, self._commands[name], self._env())
         self._started[name] = monotonic()
 
@@ -160,7 +161,7 @@ class Stack:
         }
 
     def _release(self) -> None:
-        self._start_process(RELEASE)
+        self.start_process(RELEASE)
         ended = self.processes.ended(START_SECONDS)
         if ended is None or ended.code != 0:
             raise StackError("The database could not be brought up to date; see the lines above.")

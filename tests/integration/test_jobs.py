@@ -80,6 +80,25 @@ def test_a_stream_survives_the_death_of_its_web_process(start_stack: StartStack)
         assert before + after == whole
 
 
+def test_a_stream_goes_on_over_the_death_of_its_worker(start_stack: StartStack) -> None:
+    """kill -9 of the worker with all it runs: open streams stay, and say what the next worker does, each event once."""
+    stack = start_stack(worker_ttl=5)
+    with httpx2.Client(base_url=stack.url, timeout=60) as client:
+        job_id = upload(client, "orphan.pdf", long_pdf(30))["task_id"]
+        seen: list[tuple[str, str]] = []
+        for kind, data, event_id in events(client, job_id):
+            seen += [(kind, event_id)] if event_id else []
+            if len(seen) == 2:
+                os.kill(stack.processes.pids["worker"], signal.SIGKILL)
+                assert stack.processes.ended(10)
+                stack.start_process("worker")
+        assert data["state"] == "completed"
+        assert "status" in [kind for kind, _ in seen]  # the attempt that was lost
+        assert [event_id for _, event_id in seen] == [event_id for _, _, event_id in events(client, job_id) if event_id]
+        view = client.get(f"/jobs/{job_id}").json()
+        assert [attempt["code"] for attempt in view["attempts"]] == ["worker_died"]
+
+
 def test_a_running_job_is_canceled_within_seconds(client: httpx2.Client) -> None:
     """Its document fails as canceled; canceling again changes nothing."""
     accepted = upload(client, "cancel.pdf", long_pdf(60))
