@@ -20,6 +20,7 @@ from jobs.core.worker_parts.outage import until_back
 from jobs.providers.redis_check import check_redis_url, connect
 from jobs.stores.database import Database
 from jobs.stores.schedules import Schedule, ScheduleStore
+from jobs.stores.work import WorkStore
 
 
 def main() -> int:
@@ -50,10 +51,10 @@ def main() -> int:
 
 def _schedule(config: Config, redis: Redis, job_types: Iterable[JobType], schedules: list[Schedule]) -> None:
     """Run the scheduler until SIGTERM or SIGINT."""
-    scheduler, client = Scheduler(redis), JobClient(redis, result_ttl=config.result_ttl)
-    scheduler.keep_up(client, list(job_types))
-    store = ScheduleStore(Database(config.sqlalchemy_url))
-    scheduler.keep_schedules(ScheduleStarter(store, client, file=schedules))
+    scheduler, database = Scheduler(redis), Database(config.sqlalchemy_url)
+    scheduler.keep_up(JobClient(redis, result_ttl=config.result_ttl), list(job_types))
+    client = JobClient(redis, result_ttl=config.result_ttl, work=WorkStore(database))
+    scheduler.keep_schedules(ScheduleStarter(ScheduleStore(database), client, file=schedules))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: scheduler.stop())
     scheduler.run()

@@ -1,23 +1,23 @@
 """Documents: take a file in, read it page by page, make it searchable, then give it vectors.
 
-A receipt writes the file, then the row that names its job, then the job, so that `documents.recover` can mend whatever
-a kill between two of them leaves.
+A receipt writes the file, then the row that names its job, then the job's own row, so that `documents.recover` can mend
+whatever a kill between two of them leaves.
 """
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated
 from uuid import uuid4
 
 from pydantic import BaseModel, Field
-from redis.exceptions import RedisError
 
 from jobs.core.client import JobClient
 from jobs.core.context import JobContext
 from jobs.core.errors import JobCanceled
 from jobs.core.spec import Failure, job
 from jobs.core.view import JobNotFound, JobView
+from jobs.core.webhooks import Webhook, follow
 from jobs.domain.chunks import Passage, split_page
 from jobs.domain.documents import DOCX, Page, ParserLimit, display_name
 from jobs.providers.parsers import docx, parse
@@ -85,13 +85,22 @@ class RecoverResult(BaseModel):
     files: int = 0
 
 
-def receive(services: Services, client: JobClient, tenant: str, stream: Source, filename: str | None) -> Document:
+def receive(
+    services: Services,
+    client: JobClient,
+    tenant: str,
+    stream: Source,
+    filename: str | None,
+    webhooks: Sequence[Webhook | None] = (),
+) -> Document:
     """Take a file in and start reading it. The same content again is the same document, unless that has failed.
+
+    `webhooks` is looked at when the file has been read: they are told when the document has been.
 
     Raises:
         TooLarge, EmptyFile, UnsupportedMedia, DocxBomb, Corrupt: the file is not taken; nothing of it is kept.
         StorageFull, StorageError: it could not be taken now; nothing of it is kept.
-        RedisError: it is taken, and is read when it comes again or when `documents.recover` finds it.
+        TooManyWebhooks: the job that reads it has its share; the file is taken.
     """
     with services.blobs.stage(stream, services.config.max_upload_bytes) as staged:
         document = services.documents.find(tenant, staged.sha256)
@@ -100,8 +109,13 @@ def receive(services: Services, client: JobClient, tenant: str, stream: Source, 
             document = admission.document
             if admission.spare_blob:
                 services.documents.delete_blob(admission.spare_blob)
-    if document.status == PROCESSING:
-        start_processing(client, document)  # of a known one, too: whoever put it there may not have come to this yet
+    # Of a known one, too: whoever put it there may not have come to this yet.
+    given: list[Webhook | None] = [each for each in webhooks if each]
+    for webhook in given or [None]:
+        if document.status == PROCESSING:
+            start_processing(client, document, webhook)
+        elif webhook:
+            follow(services.redis, tenant, document.job_id, webhook, ttl=services.config.result_ttl)
     return document
 
 
@@ -119,9 +133,10 @@ def _admit(services: Services, tenant: str, staged: Staged, filename: str | None
         raise
 
 
-def start_processing(client: JobClient, document: Document) -> None:
+def start_processing(client: JobClient, document: Document, webhook: Webhook | None = None) -> None:
     """Start the job that the document names, unless it was started before."""
-    client.start(PROCESS, ProcessArgs(document_id=document.id), tenant=document.tenant, job_id=document.job_id)
+    args = ProcessArgs(document_id=document.id)
+    client.start(PROCESS, args, tenant=document.tenant, job_id=document.job_id, webhook=webhook)
 
 
 def remove(services: Services, client: JobClient, tenant: str, document_id: int) -> None:
@@ -131,10 +146,7 @@ def remove(services: Services, client: JobClient, tenant: str, document_id: int)
         DocumentNotFound: the tenant has none of that id.
     """
     document = services.documents.hide(tenant, document_id)
-    try:
-        _start_purge(client, document)
-    except RedisError:
-        log.warning("a document will be purged later", exc_info=True, extra={"document": document_id})
+    _start_purge(client, document)
 
 
 def _start_purge(client: JobClient, document: Document) -> None:
@@ -223,7 +235,7 @@ def purge(ctx: JobContext, args: PurgeArgs) -> PurgeResult:
 def recover(ctx: JobContext, args: RecoverArgs) -> RecoverResult:
     """Start what was accepted and has no job, give up what its job gave up, delete files that nothing names."""
     services, result = ctx.services, RecoverResult()
-    client = JobClient(services.redis, result_ttl=services.config.result_ttl)
+    client = JobClient(services.redis, result_ttl=services.config.result_ttl, work=services.work)
     for document in services.documents.in_work(args.document_seconds):
         _recover_reading(services, client, document, result)
     for document in services.documents.without_vectors(args.document_seconds):
@@ -235,36 +247,21 @@ def recover(ctx: JobContext, args: RecoverArgs) -> RecoverResult:
 
 
 def _recover_vectors(services: Services, client: JobClient, document: Document) -> None:
-    """Start embedding under the same id as before: one that exists is left as it is, if it can be read."""
+    """Start embedding under the same id as before: a job that exists is left as it is."""
     owner = JobContext(job_id=document.job_id, tenant=document.tenant, attempt=1, services=services, client=client)
-    job_id = _start_embedding(owner, document)
-    try:
-        client.get(document.tenant, job_id)
-    except JobNotFound:
-        services.documents.set_vector_status(document.tenant, document.id, FAILED)
+    _start_embedding(owner, document)
 
 
 def _recover_reading(services: Services, client: JobClient, document: Document, result: RecoverResult) -> None:
     try:
         view = client.get(document.tenant, document.job_id)
     except JobNotFound:
-        _start_again(services, client, document)
+        start_processing(client, document)
         result.started += 1
         return
     if view.ended:
         code, message = _reason(view)
         result.failed += services.documents.fail(document.tenant, document.id, document.job_id, code, message)
-
-
-def _start_again(services: Services, client: JobClient, document: Document) -> None:
-    """Start reading; as a job of another id if what is under this one cannot be read: nothing can be started there."""
-    start_processing(client, document)
-    try:
-        client.get(document.tenant, document.job_id)
-    except JobNotFound:
-        renewed = services.documents.reassign(document)
-        if renewed:
-            start_processing(client, renewed)
 
 
 def _recover_purge(services: Services, client: JobClient, document: Document) -> bool:

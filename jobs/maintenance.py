@@ -1,12 +1,18 @@
 """Maintenance: what the service does for itself."""
 
 import time
+from contextlib import suppress
+from dataclasses import asdict
 
 from pydantic import BaseModel
+from redis.exceptions import LockError
 
 from jobs.core.context import JobContext
+from jobs.core.reconcile import reconcile
 from jobs.core.spec import job
 from jobs.core.sweep import sweep
+
+KEEP_REQUESTS_SECONDS = 24 * 3600  # answers of requests with an `Idempotency-Key`
 
 
 class Nothing(BaseModel):
@@ -14,12 +20,28 @@ class Nothing(BaseModel):
 
 
 class SweepResult(BaseModel):
-    """How many entries of jobs that are gone were taken out of Redis."""
+    """How many entries of jobs that are gone were taken out of Redis, and how many rows of old work deleted."""
 
     gone: int
+    forgotten: int
 
 
 @job("maintenance.sweep", queue="low", timeout=600, every=600)
 def sweep_redis(ctx: JobContext, args: Nothing) -> SweepResult:
-    """Take out of Redis what belongs to jobs that are gone, and keep what belongs to those that live."""
-    return SweepResult(gone=sweep(ctx.services.redis, time.time()))
+    """Take out what belongs to jobs that are gone, and keep what belongs to those that live."""
+    now = time.time()
+    forgotten = ctx.services.work.purge(now) + ctx.services.requests.purge(now - KEEP_REQUESTS_SECONDS)
+    return SweepResult(gone=sweep(ctx.services.redis, now), forgotten=forgotten)
+
+
+@job("maintenance.reconcile", queue="high", timeout=300, retries=0, every=15)
+def reconcile_work(ctx: JobContext, args: Nothing) -> dict[str, int]:
+    """Start again what was accepted and what Redis has lost."""
+    lock = ctx.services.redis.lock("offstage:reconcile", timeout=300, blocking=False)
+    if not lock.acquire():  # an earlier round is still at it
+        return {}
+    try:
+        return asdict(reconcile(ctx.services.redis, ctx.services.work))
+    finally:
+        with suppress(LockError):  # Redis was wiped meanwhile
+            lock.release()

@@ -12,7 +12,9 @@ from jobs.providers.redis_check import connect
 from jobs.stores.blobs import BlobStore, build_blobs
 from jobs.stores.database import Database
 from jobs.stores.documents import DocumentStore
+from jobs.stores.requests import RequestStore
 from jobs.stores.search import SearchIndex
+from jobs.stores.work import WorkStore
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Services:
     search: SearchIndex
     embedder: Embedder
     llm: LanguageModel | None
+    work: WorkStore
+    requests: RequestStore
 
     def after_fork(self) -> None:
         """Let go of connections inherited from the parent process."""
@@ -54,6 +58,8 @@ def build_services(config: Config, redis: Redis | None = None) -> Services:
         search=search,
         embedder=embedder,
         llm=llm,
+        work=WorkStore(database),
+        requests=RequestStore(database),
     )
 
 

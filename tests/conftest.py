@@ -1,6 +1,7 @@
 """What all tests share: a Redis of our own on a free port, and a fake one for unit tests."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from fakeredis import FakeRedis, FakeServer
 from redis import Redis
 
 from config import Config
+from jobs.stores.database import Database
+from jobs.stores.migrate import upgrade
 from local.redis_server import RedisServer
 
 for _name in Config.model_fields:  # whatever is set on this machine is not for the tests
@@ -20,6 +23,22 @@ def fake_redis() -> Iterator[FakeRedis]:
     """An empty Redis inside this process, with Lua. Forking workers cannot share it: use `redis` for those."""
     with FakeRedis(server=FakeServer(server_type="redis", version=(7, 0))) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite database to copy."""
+    path = tmp_path_factory.mktemp("sqlite") / "migrated.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_database(migrated_file: Path, tmp_path: Path) -> Iterator[Database]:
+    """An empty, migrated SQLite database."""
+    database = Database(f"sqlite:///{shutil.copy(migrated_file, tmp_path / 'test.db')}")
+    yield database
+    database.engine.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -12,17 +12,31 @@ from config import QUEUES, Config, load_config
 from jobs.core.client import JobClient
 from jobs.core.runner import failure_of, run_failure_hook, run_with
 from jobs.services import Services
+from jobs.stores.database import Database
+from jobs.stores.requests import RequestStore
+from jobs.stores.work import WorkStore
 
 
-def engine_services(redis: "Redis", config: Config | None = None) -> Services:
-    """Return services with Redis and settings alone, for tests of the engine."""
+def engine_services(redis: "Redis", config: Config | None = None, database: Database | None = None) -> Services:
+    """Return services with Redis, settings and, if given, a database, for tests of the engine."""
     absent = cast(Any, None)
-    return Services(config or load_config(), redis, absent, absent, absent, absent, absent, None)
+    return Services(
+        config=config or load_config(),
+        redis=redis,
+        database=database or absent,
+        blobs=absent,
+        documents=absent,
+        search=absent,
+        embedder=absent,
+        llm=None,
+        work=WorkStore(database) if database else absent,
+        requests=RequestStore(database) if database else absent,
+    )
 
 
 def job_client(services: Services) -> JobClient:
     """Return a client over these services."""
-    return JobClient(services.redis, result_ttl=services.config.result_ttl)
+    return JobClient(services.redis, result_ttl=services.config.result_ttl, work=services.work)
 
 
 def run_jobs(services: Services) -> None:

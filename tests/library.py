@@ -1,6 +1,7 @@
 """A small library of documents for the tests of the search and of the answers."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, cast
@@ -10,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import insert
 
-from config import load_config
 from jobs.domain.chunks import split_page
 from jobs.domain.tokens import tokens
 from jobs.providers.embedder import Embedder
@@ -19,6 +19,7 @@ from jobs.services import Services
 from jobs.stores.database import Database
 from jobs.stores.schema import documents
 from jobs.stores.search import SearchIndex
+from tests.fakes import engine_services
 
 
 class WordEncoder:
@@ -84,4 +85,4 @@ def embed_all(index: SearchIndex, tenant: str = "ada") -> None:
 def answering_services(index: SearchIndex, embedder: Embedder, llm: LanguageModel | None = None) -> Services:
     """Return services with what answering needs, and nothing else."""
     absent = cast(Any, None)
-    return Services(load_config(), absent, absent, absent, absent, index, embedder, llm)
+    return replace(engine_services(absent), search=index, embedder=embedder, llm=llm)

@@ -49,13 +49,13 @@ def create_app(config: Config | None = None, services: Services | None = None) -
     app.json.sort_keys = False  # type: ignore[attr-defined]
     discover()
     tell = partial(run_failure_hook, failure=CANCELED, services=services)
-    client = JobClient(services.redis, result_ttl=config.result_ttl, on_canceled=tell)
-    batches = BatchClient(services.redis, result_ttl=config.result_ttl)
+    client = JobClient(services.redis, result_ttl=config.result_ttl, on_canceled=tell, work=services.work)
+    batches = BatchClient(services.redis, result_ttl=config.result_ttl, work=services.work)
     hub = EventHub(services.redis, config.max_streams, config.tenant_streams)
     app.extensions["offstage"] = Offstage(services, client, batches, EventStreams(services.redis, client, hub))
     register_limits(app, config)
     register_auth(app, config)
-    register_idempotency(app, services.redis)
+    register_idempotency(app, services.requests)
     register_errors(app)
     register_dashboard(app, config, services.redis)
     for blueprint in BLUEPRINTS:

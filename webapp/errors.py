@@ -10,6 +10,7 @@ from typing import Any
 from flask import Flask, Response, g
 from pydantic import ValidationError
 from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
 from jobs.core.batch_intake import BatchOvertaken
@@ -28,6 +29,7 @@ from jobs.domain.documents import (
     UnsupportedMedia,
 )
 from jobs.stores.blobs import StorageError, StorageFull
+from jobs.stores.database import is_away
 from jobs.stores.schedules import ScheduleExists, ScheduleNotFound, ScheduleReadOnly, TooManySchedules
 from jobs.webhooks import NoWebhook, NoWebhookSecret, WebhookUrlRefused
 from webapp.sse import TooManyStreams
@@ -103,6 +105,7 @@ def register_errors(app: Flask) -> None:
         app.register_error_handler(kind, _known)
     app.register_error_handler(ValidationError, invalid)
     app.register_error_handler(RedisError, _redis_away)
+    app.register_error_handler(DBAPIError, _database_away)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 
@@ -131,6 +134,13 @@ def _redis_away(error: Exception) -> Response:
     """Redis is away, full, or cannot write: for the client it is the same."""
     log.error("Redis does not do its work: %s", error)
     return problem(503, "unavailable", "The job store does not answer. Nothing was changed; try again.")
+
+
+def _database_away(error: Exception) -> Response:
+    if not is_away(error):
+        return _unexpected(error)
+    log.error("the database does not do its work: %s", error)
+    return problem(503, "unavailable", "The database does not answer. Nothing was changed; try again.")
 
 
 def _unexpected(error: Exception) -> Response:

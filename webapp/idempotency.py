@@ -7,23 +7,24 @@ again; one whose process died is under way for `IN_FLIGHT_SECONDS` at most.
 
 import hashlib
 import json
-from typing import Any, cast
+from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from flask import Flask, Response, abort, g, request
-from redis import Redis
 
+from jobs.stores.requests import Begun, RequestStore
 from webapp.errors import problem
+from webapp.multipart import file_part
 
 HEADER = "Idempotency-Key"
 MAX_KEY_CHARS = 255
-KEEP_SECONDS = 24 * 3600
 IN_FLIGHT_SECONDS = 120
 MAX_ANSWER_BYTES = 256 * 1024
+_READ_BYTES = 256 * 1024
 _KEPT_HEADERS = ("Content-Type", "Location", "Retry-After", "X-Task-ID")
 
 
-def register_idempotency(app: Flask, redis: Redis) -> None:
+def register_idempotency(app: Flask, store: RequestStore) -> None:
     """Honour `Idempotency-Key` on every POST of a known tenant."""
 
     @app.before_request
@@ -33,46 +34,67 @@ def register_idempotency(app: Flask, redis: Redis) -> None:
             return None
         if not 0 < len(given) <= MAX_KEY_CHARS or not given.isprintable():
             abort(400, f"`{HEADER}` is 1 to {MAX_KEY_CHARS} printable characters.")
-        name = hashlib.sha256(given.encode("utf-8", "surrogateescape")).hexdigest()
-        key, fingerprint = f"offstage:{g.tenant}:idempotency:{name}", _fingerprint()
-        if redis.set(key, json.dumps({"request": fingerprint}), nx=True, ex=IN_FLIGHT_SECONDS):
-            g.idempotency = (key, fingerprint)
-            return None
-        return _known(redis, key, fingerprint)
+        key = hashlib.sha256(given.encode("utf-8", "surrogateescape")).hexdigest()
+        fingerprint = None if _is_form() else _fingerprint(request.get_data())
+        begun = store.begin(g.tenant, key, fingerprint, in_flight=IN_FLIGHT_SECONDS)
+        if begun.token is None:
+            return _known(begun, fingerprint)
+        g.idempotency = (key, begun.token, fingerprint)
+        return None
 
     @app.after_request
     def keep(response: Response) -> Response:
         if "idempotency" not in g:
             return response
-        key, fingerprint = g.pop("idempotency")
-        if response.status_code >= 500 or response.is_streamed or len(response.data) > MAX_ANSWER_BYTES:
-            redis.delete(key)
+        key, token, fingerprint = g.pop("idempotency")
+        if fingerprint is None and "content_sha256" in g:
+            fingerprint = _fingerprint(g.content_sha256.encode())
+        too_large = response.is_streamed or len(response.data) > MAX_ANSWER_BYTES
+        if fingerprint is None or response.status_code >= 500 or too_large:
+            store.drop(g.tenant, key, token)
             return response
         headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
         answer = {"status": response.status_code, "headers": headers, "body": response.get_data(as_text=True)}
-        redis.set(key, json.dumps({"request": fingerprint, "answer": answer}), ex=KEEP_SECONDS)
+        store.finish(g.tenant, key, token, fingerprint, json.dumps(answer))
         return response
 
 
 def stable_id() -> str | None:
     """Return an id that follows from the request's key and content, or None without a key: work that was sent again
     after a 5xx finds what the first attempt left."""
-    return uuid5(NAMESPACE_OID, "/".join(g.idempotency)).hex if "idempotency" in g else None
+    if "idempotency" not in g:
+        return None
+    key, _, fingerprint = g.idempotency
+    return uuid5(NAMESPACE_OID, f"{g.tenant}/{key}/{fingerprint}").hex
 
 
-def _fingerprint() -> str:
-    """Say which request this is: its address and its body; of a file, which is not read twice, the length."""
-    body = request.get_data() if request.is_json else str(request.content_length).encode()
-    return hashlib.sha256(f"{request.full_path}\n".encode() + body).hexdigest()
+def _is_form() -> bool:
+    return request.mimetype == "multipart/form-data"
 
 
-def _known(redis: Redis, key: str, fingerprint: str) -> Response:
-    stored: dict[str, Any] = json.loads(cast(bytes, redis.get(key)) or b"{}")
-    if not stored:
-        return problem(409, "in_flight", f"The first request of this `{HEADER}` has just ended; send it again.")
-    if stored["request"] != fingerprint:
+def _fingerprint(content: bytes) -> str:
+    """Say which request this is: its address and its content, of an upload the SHA-256 of the file."""
+    return hashlib.sha256(f"{request.full_path}\n".encode() + content).hexdigest()
+
+
+def _known(begun: Begun, fingerprint: str | None) -> Response:
+    if begun.answer is None and None in (begun.request, fingerprint):
+        return _in_flight()
+    if begun.request != (fingerprint or _fingerprint(_file_sha256().encode())):
         return problem(422, "idempotency_key_reused", f"This `{HEADER}` was sent with another request.")
-    if "answer" not in stored:
-        return problem(409, "in_flight", f"The first request of this `{HEADER}` is under way.")
-    answer = stored["answer"]
+    if begun.answer is None:
+        return _in_flight()
+    answer: dict[str, Any] = json.loads(begun.answer)
     return Response(answer["body"], answer["status"], {**answer["headers"], "Idempotency-Replayed": "true"})
+
+
+def _in_flight() -> Response:
+    return problem(409, "in_flight", f"The first request of this `{HEADER}` is under way.")
+
+
+def _file_sha256() -> str:
+    """Return the SHA-256 of an upload that is not taken, read from the socket."""
+    digest, file = hashlib.sha256(), file_part(request, "file")
+    while file and (chunk := file.read(_READ_BYTES)):
+        digest.update(chunk)
+    return digest.hexdigest()

@@ -4,8 +4,9 @@ A process or Redis that dies in between leaves nothing that runs; sending it aga
 again is removed.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -15,12 +16,16 @@ from redis import Redis
 from rq.defaults import RQ_KEY_PREFIX
 from rq.utils import utcformat
 
+from jobs.core.acceptance import accepted, new_job, new_work, open_parents
 from jobs.core.enqueue import NewJob, Options, UnknownDependency, prepare
 from jobs.core.errors import InvalidArguments
 from jobs.core.spec import get_job_type
+from jobs.core.worker_parts.outage import AWAY
 from jobs.core.worker_parts.scripts import call
+from jobs.stores.work import OPEN, AcceptedBatch, WorkStore
 
 CALLBACK = 2**32 - 1  # stands for a number
+log = logging.getLogger(__name__)
 
 
 class BatchOvertaken(Exception):
@@ -52,8 +57,10 @@ def member_id(batch_id: str, number: int) -> str:
 class Intake:
     """One attempt to start a batch; `piece` is how many jobs go into one script."""
 
-    def __init__(self, redis: Redis, tenant: str, batch_id: str, ttl: int, piece: int) -> None:
-        self._redis, self._piece = redis, piece
+    def __init__(
+        self, redis: Redis, tenant: str, batch_id: str, ttl: int, piece: int, work: WorkStore | None = None
+    ) -> None:
+        self._redis, self._piece, self._work = redis, piece, work
         self._batch = [RQ_KEY_PREFIX, tenant, batch_id]
         self._tenant, self._id, self._ttl = tenant, batch_id, ttl
         self._token = uuid4().hex
@@ -68,6 +75,37 @@ class Intake:
         jobs = [self._prepare(number, spec) for number, spec in enumerate(specs)]
         callback = self._prepare_callback(on_complete) if on_complete else None
         now = datetime.now(UTC)
+        if self._work is None:
+            self._put(jobs, callback, name, now)
+            return
+        jobs, callback = [accepted(job) for job in jobs], accepted(callback) if callback else None
+        batch = AcceptedBatch(self._id, self._tenant, name, len(jobs), callback.id if callback else None, OPEN, now)
+        rows = [new_work(job, batch_id=self._id) for job in (*jobs, *([callback] if callback else []))]
+        self._work.accept_batch(batch, rows)
+        try:
+            self._put(jobs, callback, name, now)
+        except UnknownDependency:
+            self._work.delete_batch(self._id)
+            raise
+        except AWAY as error:
+            log.error("Redis does not do its work, batch %s is started later: %s", self._id, error)
+
+    def rebuild(self, store: WorkStore, batch: AcceptedBatch) -> None:
+        """Start an accepted batch that Redis has lost.
+
+        All of its jobs are enqueued: those that have ended find their outcome, and do not run again.
+        """
+        jobs, callback = [], None
+        for work in store.of_batch(batch.id):
+            job, _ = new_job(work, rebuilt=True)
+            if job.id == batch.callback_id:
+                callback = job
+            else:
+                jobs.append(replace(job, depends_on=open_parents(store, job) or ()))
+        self._put(jobs, callback, batch.name, batch.created_at)
+
+    def _put(self, jobs: Sequence[NewJob], callback: NewJob | None, name: str, now: datetime) -> None:
+        """Write all into Redis, and start them in the last step."""
         if not self._call("batch_open", now.timestamp(), *self._fields(jobs, name, now)):
             return  # it is there
         try:

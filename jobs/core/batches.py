@@ -4,6 +4,7 @@ Counts follow from RQ's status of each job, never from counters; docs/decisions/
 `rq.Group`.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +21,9 @@ from jobs.core.batch_intake import Intake, JobSpec, member_id
 from jobs.core.client import stop_running
 from jobs.core.errors import InvalidArguments
 from jobs.core.view import END_STATES, JobView, read_jobs
+from jobs.core.worker_parts.outage import AWAY
 from jobs.core.worker_parts.scripts import call
+from jobs.stores.work import OPEN, AcceptedBatch, WorkStore
 
 MAX_JOBS = 10_000
 STATES = ("queued", "scheduled", "waiting", "running", "retrying", "paused", "completed", "failed", "canceled")
@@ -83,11 +86,13 @@ class BatchClient:
     """Everything that may be asked of batches.
 
     `result_ttl` is how many seconds an ended one is kept, `piece` how many jobs are started or canceled in one script.
+    With a store of `work`, a batch is committed there first, and survives the loss of Redis.
     """
 
-    def __init__(self, redis: Redis, *, result_ttl: int, piece: int = PIECE) -> None:
+    def __init__(self, redis: Redis, *, result_ttl: int, piece: int = PIECE, work: WorkStore | None = None) -> None:
         self._redis, self._piece = redis, piece
         self._ttl = result_ttl
+        self._work = work
 
     def start(
         self,
@@ -111,7 +116,7 @@ class BatchClient:
         if not 0 < len(jobs) <= MAX_JOBS:
             raise InvalidArguments(f"A batch has 1 to {MAX_JOBS} jobs.")
         batch_id = batch_id or uuid4().hex
-        Intake(self._redis, tenant, batch_id, self._ttl, self._piece).start(jobs, name, on_complete)
+        Intake(self._redis, tenant, batch_id, self._ttl, self._piece, self._work).start(jobs, name, on_complete)
         return batch_id
 
     def get(self, tenant: str, batch_id: str) -> BatchView:
@@ -120,10 +125,36 @@ class BatchClient:
         Raises:
             BatchNotFound: the tenant has none of that id.
         """
-        found = look(self._redis, tenant, batch_id)
+        try:
+            found = look(self._redis, tenant, batch_id)
+        except AWAY:
+            found = None
+        found = found or self._as_accepted(tenant, batch_id)
         if found is None:
             raise BatchNotFound
         return found
+
+    def accepted(self, tenant: str, *, before: int | None = None, limit: int = 20) -> list[AcceptedBatch]:
+        """Return a tenant's batches as they were accepted, newest first, from right before a number on."""
+        return self._work.list_batches(tenant, before=before, limit=limit) if self._work else []
+
+    def _as_accepted(self, tenant: str, batch_id: str) -> BatchView | None:
+        """Return a batch that Redis does not know, as its rows have it."""
+        batch = self._work.batch(tenant, batch_id) if self._work else None
+        if batch is None or self._work is None:
+            return None
+        jobs = (one for one in self._work.of_batch(batch_id) if one.id != batch.callback_id)
+        states = Counter(one.state for one in jobs)
+        counts = {state: states[state] for state in STATES} | {"queued": states[OPEN]}
+        return BatchView(
+            id=batch.id,
+            name=batch.name,
+            state=_state(counts, {}),
+            total=batch.total,
+            counts=counts,
+            created_at=batch.created_at,
+            callback_id=batch.callback_id,
+        )
 
     def jobs(
         self, tenant: str, batch_id: str, *, state: str | None = None, after: int = 0, limit: int = 20

@@ -1,6 +1,7 @@
 """Start jobs, look at them, stop them."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,9 +16,13 @@ from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 
 from jobs.core import dependencies, keys
+from jobs.core.acceptance import Acceptance
 from jobs.core.enqueue import OnDependencyFailure, Options, enqueue, prepare
-from jobs.core.view import JobView, read_job, read_jobs
+from jobs.core.view import JobNotFound, JobView, read_job, read_jobs
+from jobs.core.webhooks import Webhook, follow
+from jobs.core.worker_parts.outage import AWAY
 from jobs.core.worker_parts.scripts import call
+from jobs.stores.work import WorkStore
 
 MAX_ROUNDS = 20  # looks for jobs that fit a filter, before a page is given as it is
 PREFIX = "rq"
@@ -86,13 +91,21 @@ class JobClient:
     """Everything that may be asked of jobs.
 
     `result_ttl` is how many seconds an ended job is kept. `on_canceled` is told of a job that was canceled before a
-    worker had it.
+    worker had it. With a store of `work`, what is started is committed there first, and survives the loss of Redis.
     """
 
-    def __init__(self, redis: Redis, *, result_ttl: int, on_canceled: Callable[[Job], None] | None = None) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        result_ttl: int,
+        on_canceled: Callable[[Job], None] | None = None,
+        work: WorkStore | None = None,
+    ) -> None:
         self._redis = redis
         self._on_canceled = on_canceled
         self._ttl = result_ttl
+        self._acceptance = Acceptance(redis, work) if work else None
 
     def start(
         self,
@@ -109,18 +122,27 @@ class JobClient:
         depends_on: Sequence[str] = (),
         on_dependency_failure: OnDependencyFailure = "cancel",
         keep: int | None = None,
+        webhook: Webhook | None = None,
     ) -> str:
         """Put a job on its queue and return its id, or that of the job that does the same already.
 
-        The options are those of `Options`. With a `job_id` of the caller's, a job that exists already is left as it is.
+        The options are those of `Options`; `webhook` is told of the end. With a `job_id` of the caller's, a job that
+        exists already is left as it is. With Redis away, work that is kept in the database is enqueued later.
 
         Raises:
             UnknownJobType: no module declares `name`.
             InvalidArguments: `args` do not fit the type's model.
             UnknownDependency: the tenant has no job of an id in `depends_on`.
+            TooManyWebhooks: the job that does the same has its share.
         """
         options = Options(queue, timeout, retries, due, fresh, depends_on, on_dependency_failure, keep)
-        return enqueue(self._redis, prepare(name, args, tenant, self._ttl, options, job_id))
+        job = prepare(name, args, tenant, self._ttl, options, job_id)
+        if self._acceptance:
+            return self._acceptance.accept(job, webhook)
+        started = enqueue(self._redis, job)
+        if webhook:
+            follow(self._redis, tenant, started, webhook, ttl=job.ttl)
+        return started
 
     def get(self, tenant: str, job_id: str) -> JobView:
         """Return a job of the tenant.
@@ -128,7 +150,19 @@ class JobClient:
         Raises:
             JobNotFound: the tenant has none of that id.
         """
-        return read_job(self._redis, tenant, job_id)
+        if self._acceptance is None:
+            return read_job(self._redis, tenant, job_id)
+        try:
+            if not self._acceptance.redis_is_away:
+                return read_job(self._redis, tenant, job_id)
+        except AWAY:
+            self._acceptance.mark_away()
+        except JobNotFound:
+            pass
+        view = self._acceptance.view(tenant, job_id)
+        if view is None:
+            raise JobNotFound
+        return view
 
     def list(self, tenant: str, *, after: Place | None = None, limit: int = 20, only: JobFilter | None = None) -> Page:
         """Return a tenant's jobs, newest first, from right after a place on.
@@ -170,7 +204,7 @@ class JobClient:
             JobNotFound: the tenant has none of that id.
             WrongState: it has ended, or waits for other jobs.
         """
-        view = self.get(tenant, job_id)
+        view = self._present(tenant, job_id)
         if not call(self._redis, "pause", [], [PREFIX, job_id, keys.state(tenant, job_id)]):
             raise WrongState(view)
         return self.get(tenant, job_id)
@@ -182,7 +216,7 @@ class JobClient:
             JobNotFound: the tenant has none of that id.
             WrongState: it is neither paused nor under way.
         """
-        view = self.get(tenant, job_id)
+        view = self._present(tenant, job_id)
         args = [PREFIX, job_id, keys.state(tenant, job_id), tenant, utcformat(datetime.now(UTC))]
         if not call(self._redis, "resume", [], args) and view.state not in ("queued", "running"):
             raise WrongState(view)
@@ -199,7 +233,10 @@ class JobClient:
         if not view.ended:
             raise WrongState(view)
         dependencies.settle(self._redis, job_id)
-        Job.fetch(job_id, connection=self._redis, serializer=JSONSerializer).delete()
+        with suppress(NoSuchJobError):
+            Job.fetch(job_id, connection=self._redis, serializer=JSONSerializer).delete()
+        if self._acceptance:
+            self._acceptance.store.delete(tenant, job_id)
         with self._redis.pipeline() as pipeline:
             pipeline.delete(*keys.of_job(tenant, job_id))
             pipeline.zrem(keys.jobs(tenant), job_id)
@@ -212,7 +249,7 @@ class JobClient:
             JobNotFound: the tenant has none of that id.
             WrongState: it has completed or failed.
         """
-        view = self.get(tenant, job_id)
+        view = self._present(tenant, job_id)
         if view.state == "canceled":
             return view
         if view.ended:
@@ -233,10 +270,21 @@ class JobClient:
         view = self.get(tenant, job_id)
         if view.state != "failed":
             raise WrongState(view)
+        if self._acceptance and self._acceptance.reopen(tenant, job_id):
+            return self.get(tenant, job_id)
         try:
             FailedJobRegistry(view.queue, connection=self._redis, serializer=JSONSerializer).requeue(job_id)
         except InvalidJobOperation:  # another request was quicker
             return self.get(tenant, job_id)
+        return self.get(tenant, job_id)
+
+    def _present(self, tenant: str, job_id: str) -> JobView:
+        """Return a job that is to be acted on, and give Redis what it has lost of it."""
+        try:
+            return read_job(self._redis, tenant, job_id)
+        except JobNotFound:
+            if self._acceptance and self._acceptance.bring_back(tenant, job_id):
+                return read_job(self._redis, tenant, job_id)
         return self.get(tenant, job_id)
 
 

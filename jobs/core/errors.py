@@ -67,6 +67,16 @@ class JobCanceled(JobError):
     code = "canceled"
 
 
+class KeptFailure(Exception):
+    """The job had failed before; its error is as it was then."""
+
+    retryable = False
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class UnknownJobType(NonRetryableError):
     """This worker knows no job type of that name."""
 

@@ -4,34 +4,43 @@ RQ sees three outcomes: a result; a returned `Retry`, for another attempt after 
 exception, when the job has failed for good.
 """
 
+import json
 import logging
 import os
 import random
+import time
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rq import Retry, get_current_job
 from rq.job import Job
 from rq.timeouts import JobTimeoutException
 from rq.utils import now
+from sqlalchemy.exc import DBAPIError
 
 from jobs.core import keys
 from jobs.core.client import JobClient
 from jobs.core.context import JobContext
 from jobs.core.errors import (
+    Interrupted,
     InvalidArguments,
     JobCanceled,
     JobError,
     JobTimeout,
+    KeptFailure,
     ResourceLimitExceeded,
     UnknownJobType,
 )
 from jobs.core.events import add_event
 from jobs.core.job import retries_allowed
+from jobs.core.shutdown import stop_if_asked
 from jobs.core.spec import Failure, JobType, discover, get_job_type
 from jobs.core.statistics import attempt_failed
 from jobs.core.view import attempt_record
-from jobs.core.worker_parts.outage import until_back
+from jobs.core.worker_parts.outage import until_back, waits
+from jobs.stores.database import is_away
+from jobs.stores.work import CANCELED, COMPLETED, FAILED, Work
 
 if TYPE_CHECKING:
     from jobs.services import Services
@@ -39,6 +48,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UNEXPECTED = "internal_error"
+MAX_OUTAGES = 60  # of the database in a job's life; each is waited for, up to a minute
 
 
 def run(name: str, args: dict[str, Any]) -> Any:
@@ -56,17 +66,60 @@ def run_with(services: "Services", job: Job, name: str, args: dict[str, Any]) ->
         Exception: what the job raised, when it has failed for good.
     """
     try:
-        job_type = get_job_type(name)
-        context = _context(services, job)
-        return job_type.dump_result(job_type.function(context, job_type.args_model.model_validate(args)))
+        return _attempt(services, job, name, args)
     except Exception as error:
         if isinstance(error, JobCanceled):
             raise
+        if is_away(error):
+            _await_database(services, job, error)
         _log(job, error)
         wait = _record(services, job, error)
         if wait is None:
             raise
         return Retry(max=retries_allowed(job), interval=[wait])
+
+
+def _attempt(services: "Services", job: Job, name: str, args: dict[str, Any]) -> Any:
+    job_type = get_job_type(name)
+    claim = services.work.claim(job.id, again="rebuilt" not in job.meta) if "work" in job.meta else None
+    if claim and claim.generation is None:
+        return _kept_outcome(claim.work)
+    context = _context(services, job)
+    result = job_type.dump_result(job_type.function(context, job_type.args_model.model_validate(args)))
+    if claim:  # before RQ is told: a crash in between gives the same result, and not a second run
+        services.work.complete(job.id, claim.generation, json.dumps(result, ensure_ascii=False))
+    return result
+
+
+def _kept_outcome(work: Work) -> Any:
+    """Return what work came to that has ended already, though Redis does not know it.
+
+    Raises:
+        JobCanceled, KeptFailure: it did not complete.
+    """
+    if work.state == COMPLETED:
+        return json.loads(work.result or "null")
+    if work.state == CANCELED:
+        raise JobCanceled
+    raise KeptFailure(work.error_code or UNEXPECTED, work.error_message or "")
+
+
+def _await_database(services: "Services", job: Job, error: Exception) -> None:
+    """Wait while the database is away, and let the job begin again: what it cannot help uses up no attempt.
+
+    Returns when it has waited in vain too often: then the error counts as any other.
+    """
+    key = keys.state(job.meta["tenant"], job.id)
+    log.warning("job %s, %s: the database does not do its work: %s", job.id, job.description, type(error).__name__)
+    if until_back(lambda: services.redis.hincrby(key, "outages", 1)) > MAX_OUTAGES:
+        return
+    services.redis.expire(key, services.config.result_ttl)
+    for wait in islice(waits(), MAX_OUTAGES):
+        stop_if_asked()
+        time.sleep(wait)
+        if services.database.answers():
+            break
+    raise Interrupted
 
 
 def attempt_ended(job: Job, error: JobError) -> int | None:
@@ -78,7 +131,10 @@ def attempt_ended(job: Job, error: JobError) -> int | None:
 
 
 def run_failure_hook(job: Job, failure: Failure, services: "Services | None" = None) -> None:
-    """Tell the capability that a job has failed for good, so that nothing stays 'processing' for ever."""
+    """Record in its row that a job has failed for good or was canceled, and tell the capability, so that nothing stays
+    'processing' for ever."""
+    if "work" in job.meta:
+        _record_end(services or process_services(), job, failure)
     job_type = _type_of(job)
     if job_type is None or job_type.on_failure is None:
         return
@@ -87,6 +143,14 @@ def run_failure_hook(job: Job, failure: Failure, services: "Services | None" = N
         job_type.on_failure(_context(services or process_services(), job), args, failure)
     except Exception:
         log.exception("failure hook failed", extra={"job_id": job.id, "job_type": job_type.name})
+
+
+def _record_end(services: "Services", job: Job, failure: Failure) -> None:
+    state = CANCELED if failure.code == JobCanceled.code else FAILED
+    try:
+        services.work.end(job.id, state, failure.code, failure.message)
+    except DBAPIError:  # the reconciler will, from what Redis says
+        log.exception("the end of job %s is not in its row yet", job.id)
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -133,7 +197,7 @@ def _context(services: "Services", job: Job) -> JobContext:
         tenant=job.meta["tenant"],
         attempt=(job.number_of_retries or 0) + 1,
         services=services,
-        client=JobClient(services.redis, result_ttl=services.config.result_ttl),
+        client=JobClient(services.redis, result_ttl=services.config.result_ttl, work=services.work),
         ttl=job.result_ttl,
     )
 

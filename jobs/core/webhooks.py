@@ -68,6 +68,13 @@ def follow(redis: Redis, tenant: str, job_id: str, webhook: Webhook, *, ttl: int
     return done == 1
 
 
+def add_webhook(redis: Redis, tenant: str, job_id: str, webhook: Webhook, *, ttl: int) -> None:
+    """Keep a webhook of a job that is about to be enqueued."""
+    key = keys.webhooks(tenant, job_id)
+    redis.hset(key, f"hook:{webhook.id}", json.dumps({"url": webhook.url, "host": webhook.host}))
+    redis.hset(key, "ttl", str(ttl))
+
+
 def add_deliveries(pipeline: Pipeline, tenant: str, job_id: str, state: str, ended_at: datetime | None) -> None:
     """Have the transaction that records a job's end start the deliveries. `state` is the client's word."""
     at = ended_at or datetime.now(UTC)

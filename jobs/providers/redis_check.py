@@ -5,6 +5,7 @@ from typing import Any
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from config import ConfigError
@@ -58,8 +59,12 @@ def connect(url: str, *, timeout: float = TIMEOUT) -> Redis:
     """Return a client of `REDIS_URL` for a running service. Connects nothing.
 
     `timeout` is how many seconds it waits for a connection, and for each answer; a blocking read must ask for less.
+    With one under `TIMEOUT` it tries no more than twice: somebody waits for an answer.
     """
-    return Redis.from_url(url or UNSET_URL, socket_timeout=timeout, socket_connect_timeout=timeout, **tls_options(url))
+    options: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout, **tls_options(url)}
+    if timeout < TIMEOUT:
+        options["retry"] = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
+    return Redis.from_url(url or UNSET_URL, **options)
 
 
 def tls_options(url: str) -> dict[str, Any]:

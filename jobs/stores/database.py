@@ -6,13 +6,17 @@ default, deferred, loses concurrent updates without an error. PostgreSQL runs as
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 SQLITE_BUSY_SECONDS = 15
+_SQLITE_AWAY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY")
 
 
 class Database:
@@ -40,6 +44,14 @@ class Database:
         with self.engine.connect().execution_options(offstage_write=True) as connection, connection.begin():
             yield connection
 
+    def answers(self) -> bool:
+        """Say whether the database answers."""
+        try:
+            with self.read() as connection:
+                return connection.execute(text("SELECT 1")).scalar() == 1
+        except SQLAlchemyError:
+            return False
+
     def after_fork(self) -> None:
         """Forget inherited connections without closing them: they belong to the parent process."""
         self.engine.dispose(close=False)
@@ -60,3 +72,23 @@ def _sqlite_engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def insert_into(connection: Connection, table: Any) -> Any:
+    """Return an INSERT that knows ON CONFLICT, which both databases have and SQLAlchemy keeps in their dialects."""
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+
+
+def utc(time: datetime | None) -> datetime | None:
+    """Return a time as it was stored: SQLite hands it out without its zone."""
+    return time.replace(tzinfo=UTC) if time and time.tzinfo is None else time
+
+
+def is_away(error: BaseException) -> bool:
+    """Say whether an error means that the database does not do its work now, and may do so later."""
+    if not isinstance(error, DBAPIError):
+        return False
+    name = getattr(error.orig, "sqlite_errorname", None)
+    if name is not None:
+        return str(name).startswith(_SQLITE_AWAY)
+    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from jobs.domain.documents import DocumentNotFound
+from jobs.stores.database import utc
 from jobs.stores.schema import documents, is_shown
 
 PROCESSING, COMPLETED, FAILED = "processing", "completed", "failed"
@@ -83,11 +83,6 @@ def unread() -> dict[str, Any]:
     return {"status": PROCESSING, "vector_status": "pending", **counts, **unset}
 
 
-def insert_into(connection: Connection, table: Any) -> Any:
-    """Return an INSERT that knows ON CONFLICT, which both databases have and SQLAlchemy keeps in their dialects."""
-    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
-
-
 def one(connection: Connection, which: ColumnElement[bool], *, lock: bool = False) -> Document:
     """Return the document, for this transaction alone if it is locked. Raises DocumentNotFound."""
     query = select(documents).where(which)
@@ -109,13 +104,8 @@ def every(connection: Connection, query: Select[Any]) -> list[Document]:
 
 
 def _document(row: Mapping[Any, Any]) -> Document:
-    times = {name: _utc(row[name]) for name in ("created_at", "completed_at", "deleted_at")}
+    times = {name: utc(row[name]) for name in ("created_at", "completed_at", "deleted_at")}
     return Document(**{**row, **times})
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    """SQLite hands times out without their zone."""
-    return time.replace(tzinfo=UTC) if time and time.tzinfo is None else time
 
 
 def now() -> datetime:

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 from jobs.domain.chunks import Passage
 from jobs.domain.documents import DocumentNotReady, Page
 from jobs.stores.blobs import BlobStore, StorageError
-from jobs.stores.database import Database
+from jobs.stores.database import Database, insert_into
 from jobs.stores.document_rows import (
     COMPLETED,
     FAILED,
@@ -27,7 +27,6 @@ from jobs.stores.document_rows import (
     ago,
     every,
     first,
-    insert_into,
     is_in_work,
     is_the,
     now,

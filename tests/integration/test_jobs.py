@@ -86,7 +86,7 @@ def test_a_stream_goes_on_over_the_death_of_its_worker(start_stack: StartStack) 
     with httpx2.Client(base_url=stack.url, timeout=60) as client:
         job_id = upload(client, "orphan.pdf", long_pdf(30))["task_id"]
         seen: list[tuple[str, str]] = []
-        for kind, data, event_id in events(client, job_id):
+        for kind, data, event_id in events(client, job_id):  # noqa: B007 - the last data are looked at
             seen += [(kind, event_id)] if event_id else []
             if len(seen) == 2:
                 os.kill(stack.processes.pids["worker"], signal.SIGKILL)

@@ -14,7 +14,7 @@ from webapp.errors import problem
 from webapp.extension import offstage
 from webapp.multipart import file_part
 from webapp.responses import MAX_PAGE, accepted, decode_cursor, encode_cursor, row_id
-from webapp.webhooks import attach, checked
+from webapp.webhooks import checked
 
 bp = APIBlueprint("documents", __name__, abp_tags=[Tag(name="documents", description="Upload, search, ask")])
 
@@ -60,9 +60,8 @@ def upload(query: UploadQuery) -> Response:
             422, "missing_file", "Send the document as a file in the multipart field `file`: `-F file=@NAME`."
         )
     app = offstage()
-    document = documents.receive(app.services, app.client, g.tenant, file, file.filename)
-    for webhook in webhooks:
-        attach(webhook, document.job_id)
+    document = documents.receive(app.services, app.client, g.tenant, file, file.filename, webhooks)
+    g.content_sha256 = document.sha256
     return accepted(
         document.job_id,
         message="文档上传成功，正在后台处理",

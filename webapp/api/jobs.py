@@ -13,9 +13,10 @@ from jobs.core.events import FROM_START, is_event_id, read_events
 from jobs.core.spec import JobType, QueueName, discover, get_job_type
 from jobs.core.view import JobView
 from webapp.extension import offstage
+from webapp.idempotency import stable_id
 from webapp.options import JobOptions
 from webapp.responses import MAX_PAGE, accepted, decode_cursor, encode_cursor, job_json, job_response
-from webapp.webhooks import attach, checked
+from webapp.webhooks import checked
 
 bp = APIBlueprint("jobs", __name__, abp_tags=[Tag(name="jobs", description="Any job")])
 
@@ -102,11 +103,11 @@ def start_job(path: TypePath, body: StartBody) -> Response:
     """Start a job of a public type."""
     if not get_job_type(path.job_type).public:
         raise UnknownJobType(f"No job type that clients may start is called {path.job_type!r}.")
-    webhook = checked(body.webhook_url)
     job_id = offstage().client.start(
         path.job_type,
         body.args,
         tenant=g.tenant,
+        job_id=stable_id(),
         queue=body.priority,
         timeout=body.timeout,
         retries=body.retries,
@@ -115,8 +116,8 @@ def start_job(path: TypePath, body: StartBody) -> Response:
         depends_on=body.depends_on,
         on_dependency_failure=body.on_dependency_failure,
         keep=body.keep,
+        webhook=checked(body.webhook_url),
     )
-    attach(webhook, job_id)
     return accepted(job_id, type=path.job_type)
 
 

@@ -6,6 +6,7 @@ The migrations in `migrations/versions` create them; a test holds the two agains
 from jobs.stores.schema.base import Id, metadata
 from jobs.stores.schema.documents import documents, is_hidden, is_shown, pages, passages, vectors
 from jobs.stores.schema.schedules import schedules
+from jobs.stores.schema.work import batches, requests, work
 
 # `passage_terms` is an FTS5 table with its shadow tables on SQLite, a table with a tsvector on PostgreSQL.
 LEXICAL_TABLES = ("passage_terms", "passage_vocabulary")
@@ -18,6 +19,7 @@ def is_ours(_object: object, name: str | None, kind: str, _reflected: bool, _com
 
 __all__ = [
     "Id",
+    "batches",
     "documents",
     "is_hidden",
     "is_ours",
@@ -25,6 +27,8 @@ __all__ = [
     "metadata",
     "pages",
     "passages",
+    "requests",
     "schedules",
     "vectors",
+    "work",
 ]

@@ -1,13 +1,19 @@
 """What a kill -9 between two lines leaves, and `documents.recover` mends."""
 
 import io
+from dataclasses import replace
 from typing import cast
 
 import pytest
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
 
 from jobs import documents
 from jobs.core import keys
 from jobs.core.client import JobClient
+from jobs.core.reconcile import reconcile
 from jobs.services import Services
 from tests import samples
 from tests.fakes import job_client, run_jobs
@@ -25,24 +31,28 @@ from tests.unit.documents.steps import (
 
 
 def test_a_row_without_a_job_is_started(services: Services) -> None:
-    document = receive(services, CHINESE)
-    services.redis.flushall()  # killed before the job was queued; or Redis lost it
+    with pytest.raises(RedisConnectionError):  # as if killed before the job was accepted
+        documents.receive(services, cast(JobClient, NoClient()), "local", io.BytesIO(CHINESE), "x.txt")
+    [document] = services.documents.list("local")
     assert recover(services).started == 1
     run_jobs(services)
     assert now(services, document).status == "completed"
 
 
-def test_a_row_whose_job_cannot_be_read_gets_a_job_of_another_id(services: Services) -> None:
-    """A hash that the worker put in quarantine leaves one without an owner, which no start replaces."""
+def test_what_redis_has_lost_is_started_again_by_the_reconciler(services: Services) -> None:
+    """Reading, embedding and purging alike: each is work that was accepted."""
     document = receive(services, CHINESE)
-    services.redis.delete(f"rq:job:{document.job_id}", "rq:queue:default")
-    services.redis.hset(f"rq:job:{document.job_id}", mapping={"status": "failed", "origin": "default"})
-    assert recover(services).started == 1
-    renewed = now(services, document)
-    assert renewed.job_id != document.job_id
-    assert recover(services).started == 0
+    services.redis.flushall()
+    assert recover(services) == documents.RecoverResult()
+    assert reconcile(services.redis, services.work, young=0).restored == 1
     run_jobs(services)
-    assert now(services, document).status == "completed"
+    assert (now(services, document).status, now(services, document).vector_status) == ("completed", "completed")
+    delete(services, document)
+    services.redis.flushall()
+    assert recover(services).purges == 0
+    assert reconcile(services.redis, services.work, young=0).restored == 1
+    run_jobs(services)
+    assert (services.documents.hidden(0), files(services)) == ([], [])
 
 
 def test_a_row_whose_job_waits_or_runs_is_left_alone(services: Services) -> None:
@@ -75,16 +85,6 @@ def test_a_document_that_waits_for_vectors_without_a_job_gets_one(services: Serv
     assert now(services, document).vector_status == "completed"
 
 
-def test_a_document_whose_embedding_cannot_be_read_goes_without_vectors(services: Services) -> None:
-    document = receive(services, CHINESE)
-    documents.process(context(services, document), documents.ProcessArgs(document_id=document.id))
-    [job_id] = services.redis.lrange("rq:queue:low", 0, -1)
-    services.redis.delete("rq:job:" + job_id.decode())
-    services.redis.hset("rq:job:" + job_id.decode(), "status", "failed")
-    recover(services)
-    assert now(services, document).vector_status == "failed"
-
-
 def test_a_deleted_document_is_purged_by_a_job(services: Services) -> None:
     """At once for everybody who asks; the job then removes its text, its row and its file."""
     document = receive(services, CHINESE)
@@ -100,16 +100,12 @@ def test_a_deleted_document_is_purged_by_a_job(services: Services) -> None:
     assert len(files(services)) == 1
 
 
-@pytest.mark.parametrize("how", ["lost", "canceled"])
-def test_a_deleted_document_that_no_job_purges_gets_one(services: Services, how: str) -> None:
+def test_a_deleted_document_whose_purge_was_canceled_gets_another(services: Services) -> None:
     document = receive(services, CHINESE)
     run_jobs(services)
     delete(services, document)
     assert recover(services).purges == 0
-    if how == "lost":
-        services.redis.flushall()
-    else:
-        job_client(services).cancel("local", services.documents.hidden(0)[0].job_id)
+    job_client(services).cancel("local", services.documents.hidden(0)[0].job_id)
     assert recover(services).purges == 1
     run_jobs(services)
     assert (services.documents.hidden(0), files(services)) == ([], [])
@@ -117,9 +113,11 @@ def test_a_deleted_document_that_no_job_purges_gets_one(services: Services, how:
 
 def test_a_document_is_deleted_while_redis_is_away(services: Services) -> None:
     document = receive(services, CHINESE)
-    documents.remove(services, cast(JobClient, NoClient()), "local", document.id)
+    away = Redis(port=1, retry=Retry(NoBackoff(), 0))
+    documents.remove(services, job_client(replace(services, redis=away)), "local", document.id)
     assert services.documents.list("local") == []
-    assert recover(services).purges == 1
+    assert recover(services).purges == 0  # it waits in the database
+    assert reconcile(services.redis, services.work, young=0).restored == 1
 
 
 def test_a_file_without_a_row_is_deleted_and_others_stay(services: Services) -> None:

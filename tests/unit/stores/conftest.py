@@ -1,8 +1,6 @@
 """Databases for the tests of the stores: each test gets an empty, migrated one, on SQLite and on PostgreSQL."""
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -10,9 +8,11 @@ from sqlalchemy import create_engine, make_url, text
 
 from jobs.stores.database import Database
 from jobs.stores.migrate import upgrade
+from jobs.stores.schema import metadata
 from tests.postgres import PostgresServer
 
 _MIGRATED = "migrated"
+_TABLES = ", ".join(metadata.tables)
 
 
 @pytest.fixture(scope="session")
@@ -22,14 +22,6 @@ def postgres() -> Iterator[PostgresServer]:
         _administer(server, f"CREATE DATABASE {_MIGRATED}")
         upgrade(_url(server, _MIGRATED))
         yield server
-
-
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite database to copy."""
-    path = tmp_path_factory.mktemp("sqlite") / "migrated.db"
-    upgrade(f"sqlite:///{path}")
-    return path
 
 
 @pytest.fixture
@@ -42,18 +34,15 @@ def empty_postgres_url(postgres: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     """An empty, migrated database; the test runs once on each kind."""
     if request.param == "sqlite":
-        copy = shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "test.db")
-        database = Database(f"sqlite:///{copy}")
-        yield database
-        database.engine.dispose()
+        yield request.getfixturevalue("sqlite_database")
         return
     server: PostgresServer = request.getfixturevalue("postgres")
     database = Database(_url(server, _MIGRATED))
     with database.write() as connection:
-        connection.execute(text("TRUNCATE documents RESTART IDENTITY CASCADE"))
+        connection.execute(text(f"TRUNCATE {_TABLES} RESTART IDENTITY CASCADE"))
     yield database
     database.engine.dispose()
 

@@ -12,6 +12,7 @@ from jobs.core import spec
 from jobs.core.context import JobContext
 from jobs.core.errors import NonRetryableError
 from jobs.services import Services
+from jobs.stores.database import Database
 from tests.fakes import engine_services
 from webapp import create_app
 from webapp.auth import new_key
@@ -41,9 +42,9 @@ def echo_job() -> Iterator[None]:
 
 
 @pytest.fixture
-def local_services(fake_redis: Redis) -> Services:
+def local_services(fake_redis: Redis, sqlite_database: Database) -> Services:
     """Services of a start without API keys."""
-    return engine_services(fake_redis)
+    return engine_services(fake_redis, database=sqlite_database)
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def local(local_services: Services) -> FlaskClient:
 
 
 @pytest.fixture
-def keyed(fake_redis: Redis) -> FlaskClient:
+def keyed(fake_redis: Redis, sqlite_database: Database) -> FlaskClient:
     """A client of a start with keys of two tenants."""
     config = load_config(api_keys=f"{ACME_ENTRY},{OTHER_ENTRY}")
-    return create_app(services=engine_services(fake_redis, config)).test_client()
+    return create_app(services=engine_services(fake_redis, config, sqlite_database)).test_client()

@@ -1,12 +1,12 @@
 """`Idempotency-Key`: sent again is answered again."""
 
-import json
-
 import pytest
 from flask.testing import FlaskClient
-from redis import Redis
+from sqlalchemy import func, select, update
 
 from jobs.services import Services
+from jobs.stores.database import Database
+from jobs.stores.schema import requests
 from tests.unit.webapp.conftest import ACME, OTHER
 
 pytestmark = pytest.mark.usefixtures("echo_job")
@@ -42,9 +42,8 @@ def test_the_same_key_with_another_request_is_a_422(local: FlaskClient) -> None:
 def test_while_the_first_is_under_way_the_second_is_a_409(local: FlaskClient, local_services: Services) -> None:
     """It may be sent again later."""
     local.post(START, json=BODY, headers={"Idempotency-Key": "k"})
-    [key] = list(local_services.redis.scan_iter("offstage:local:idempotency:*"))
-    stored = json.loads(local_services.redis.get(key) or b"")
-    local_services.redis.set(key, json.dumps({"request": stored["request"]}))
+    with local_services.database.write() as connection:
+        connection.execute(update(requests).values(answer=None))
     answer = local.post(START, json=BODY, headers={"Idempotency-Key": "k"})
     assert (answer.status_code, answer.get_json()["code"]) == (409, "in_flight")
 
@@ -56,7 +55,7 @@ def test_a_refused_request_is_answered_again_too(local: FlaskClient) -> None:
     assert again.mimetype == "application/problem+json"
 
 
-def test_two_tenants_may_use_the_same_key(keyed: FlaskClient, fake_redis: Redis) -> None:
+def test_two_tenants_may_use_the_same_key(keyed: FlaskClient, sqlite_database: Database) -> None:
     """Neither gets the other's answer; a request without a good API key leaves nothing behind."""
     mine, theirs = (
         keyed.post(START, json=BODY, headers={"Idempotency-Key": "k", "Authorization": f"Bearer {key}"})
@@ -64,7 +63,8 @@ def test_two_tenants_may_use_the_same_key(keyed: FlaskClient, fake_redis: Redis)
     )
     assert mine.get_json()["task_id"] != theirs.get_json()["task_id"]
     assert keyed.post(START, json=BODY, headers={"Idempotency-Key": "k2"}).status_code == 401
-    assert len(list(fake_redis.scan_iter("*idempotency*"))) == 2
+    with sqlite_database.read() as connection:
+        assert connection.execute(select(func.count()).select_from(requests)).scalar() == 2
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb"])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from flask.testing import FlaskClient
 
+from jobs.core.client import JobClient
 from jobs.services import Services
 from tests.fakes import job_client, run_jobs
 from tests.unit.webapp.conftest import ACME, OTHER
@@ -216,7 +217,7 @@ def test_a_forged_job_is_not_found_and_does_not_hide_the_others(
     local: FlaskClient, local_services: Services, job_id: str, meta: str
 ) -> None:
     """Whatever its meta says, the list answers."""
-    forged = job_client(local_services).start("test.echo", {"text": "x"}, tenant="local")
+    forged = JobClient(local_services.redis, result_ttl=60).start("test.echo", {"text": "x"}, tenant="local")
     local_services.redis.hset(f"rq:job:{forged}", "meta", meta)
     assert local.get(f"/jobs/{forged}").status_code == 404
     assert job_id in [job["id"] for job in local.get("/jobs").get_json()["jobs"]]

@@ -1,0 +1,274 @@
+"""Work that was accepted: a row for each job that must not be lost, committed before it is enqueued.
+
+Redis holds a job's state; the row holds what it takes to start it again, and how it ended. An attempt claims the row:
+that raises its `generation`, and only the attempt of the newest generation can complete it.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from jobs.stores.database import Database, insert_into, utc
+from jobs.stores.schema import batches, work
+
+OPEN, COMPLETED, FAILED, CANCELED = "open", "completed", "failed", "canceled"
+_PURGED = 1000  # rows in one transaction
+
+
+@dataclass(frozen=True)
+class NewWork:
+    """Work to be accepted. `content` is JSON: all that is needed to enqueue the job; `keep` is in seconds.
+
+    With a `fingerprint`, an equal one of the tenant that is open, or completed at most `reuse_seconds` ago, is the same
+    work, unless a `fresh` one is asked for.
+    """
+
+    id: str
+    tenant: str
+    type: str
+    content: str
+    keep: int
+    fingerprint: str | None = None
+    fresh: bool = False
+    reuse_seconds: int = 0
+    batch_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """Accepted work as it stands. `result` is JSON; times are in UTC."""
+
+    number: int
+    id: str
+    tenant: str
+    type: str
+    batch_id: str | None
+    content: str
+    fingerprint: str | None
+    state: str
+    generation: int
+    keep: int
+    result: str | None
+    error_code: str | None
+    error_message: str | None
+    created_at: datetime
+    ended_at: datetime | None
+    forget_at: int | None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What an attempt that is about to run finds. `generation` is its own, None if it is not to run."""
+
+    generation: int | None
+    work: Work
+
+
+@dataclass(frozen=True)
+class AcceptedBatch:
+    """A batch that was accepted; its jobs are rows of work, and so is the one that follows them all."""
+
+    id: str
+    tenant: str
+    name: str
+    total: int
+    callback_id: str | None
+    state: str
+    created_at: datetime
+    number: int = 0
+
+
+class WorkStore:
+    """The tables of work and of batches."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def accept(self, new: NewWork) -> tuple[str, str]:
+        """Keep new work, and return id and state of the work that is the same: its own, unless a fingerprint or its id
+        says otherwise."""
+        while True:
+            try:
+                with self._database.write() as connection:
+                    return _accept(connection, new)
+            except IntegrityError:  # PostgreSQL: another request has just accepted the same
+                continue
+
+    def accept_batch(self, batch: AcceptedBatch, jobs: Sequence[NewWork]) -> None:
+        """Keep a batch and its jobs, all or none; one whose id is there is left as it is."""
+        with self._database.write() as connection:
+            row = {name: value for name, value in vars(batch).items() if name != "number"}
+            added = insert_into(connection, batches).values(row).on_conflict_do_nothing(index_elements=["id"])
+            if connection.execute(added).rowcount:
+                connection.execute(insert(work), [_row(job) for job in jobs])
+
+    def get(self, tenant: str, work_id: str) -> Work | None:
+        """Return a tenant's work, or None if it has none of that id."""
+        return self._first(work.c.id == work_id, work.c.tenant == tenant)
+
+    def known(self, tenant: str, ids: Sequence[str]) -> dict[str, Work]:
+        """Return those of a tenant's work that there are, by id."""
+        found = self._every(work.c.id.in_(ids), work.c.tenant == tenant)
+        return {one.id: one for one in found}
+
+    def open(self, *, after: int, before: datetime, limit: int) -> list[Work]:
+        """Return open work that was accepted before a time, in its order, from right after a number on."""
+        return self._every(work.c.state == OPEN, work.c.number > after, work.c.created_at < before, limit=limit)
+
+    def open_batches(self, before: datetime) -> list[AcceptedBatch]:
+        """Return the batches under way that were accepted before a time."""
+        query = select(batches).where(batches.c.state == OPEN, batches.c.created_at < before)
+        with self._database.read() as connection:
+            return [_batch(row) for row in connection.execute(query.order_by(batches.c.number))]
+
+    def batch(self, tenant: str, batch_id: str) -> AcceptedBatch | None:
+        """Return a tenant's batch, or None if it has none of that id."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(batches).where(batches.c.id == batch_id, batches.c.tenant == tenant)
+            ).first()
+        return _batch(row) if row else None
+
+    def list_batches(self, tenant: str, *, before: int | None, limit: int) -> list[AcceptedBatch]:
+        """Return a tenant's batches, newest first, from right before a number on."""
+        query = select(batches).where(batches.c.tenant == tenant)
+        if before is not None:
+            query = query.where(batches.c.number < before)
+        with self._database.read() as connection:
+            return [_batch(row) for row in connection.execute(query.order_by(batches.c.number.desc()).limit(limit))]
+
+    def of_batch(self, batch_id: str) -> list[Work]:
+        """Return a batch's work, in its order."""
+        return self._every(work.c.batch_id == batch_id)
+
+    def claim(self, work_id: str, *, again: bool) -> Claim | None:
+        """Let an attempt begin: return its generation, or how the work has ended if it is not to run any more.
+
+        Completed work never runs again; work that ended otherwise does, if somebody has started it `again`. Returns
+        None if there is no such work.
+        """
+        may_run = work.c.state != COMPLETED if again else work.c.state == OPEN
+        unset: dict[str, Any] = dict.fromkeys(("ended_at", "forget_at", "error_code", "error_message"))
+        claimed = (
+            update(work)
+            .where(work.c.id == work_id, may_run)
+            .values(generation=work.c.generation + 1, state=OPEN, **unset)
+            .returning(work)
+        )
+        with self._database.write() as connection:
+            row = connection.execute(claimed).first()
+            if row is not None:
+                return Claim(row.generation, _work(row))
+            row = connection.execute(select(work).where(work.c.id == work_id)).first()
+            return Claim(None, _work(row)) if row else None
+
+    def reopen(self, work_id: str) -> None:
+        """Let work that has ended begin again."""
+        unset: dict[str, Any] = dict.fromkeys(("ended_at", "forget_at", "error_code", "error_message"))
+        with self._database.write() as connection:
+            connection.execute(update(work).where(work.c.id == work_id).values(state=OPEN, **unset))
+
+    def complete(self, work_id: str, generation: int | None, result: str) -> bool:
+        """Record what work came to; `result` is JSON. Returns False if an attempt newer than `generation` has claimed
+        it; with None, any may have."""
+        newest = () if generation is None else (work.c.generation == generation,)
+        return self._end(work_id, COMPLETED, work.c.state != COMPLETED, *newest, result=result)
+
+    def end(self, work_id: str, state: str, code: str, message: str, *, generation: int | None = None) -> bool:
+        """Record that open work has failed or was canceled; with a `generation`, only if that is the newest."""
+        newest = () if generation is None else (work.c.generation == generation,)
+        return self._end(work_id, state, work.c.state == OPEN, *newest, error_code=code, error_message=message)
+
+    def end_batch(self, batch_id: str, keep: int) -> None:
+        """Record that all jobs of a batch have ended."""
+        with self._database.write() as connection:
+            ended = update(batches).where(batches.c.id == batch_id, batches.c.state == OPEN)
+            connection.execute(ended.values(state="ended", forget_at=int(time.time()) + keep))
+
+    def delete(self, tenant: str, work_id: str) -> None:
+        """Forget work."""
+        with self._database.write() as connection:
+            connection.execute(delete(work).where(work.c.id == work_id, work.c.tenant == tenant))
+
+    def delete_batch(self, batch_id: str) -> None:
+        """Forget a batch with its jobs."""
+        with self._database.write() as connection:
+            connection.execute(delete(work).where(work.c.batch_id == batch_id))
+            connection.execute(delete(batches).where(batches.c.id == batch_id))
+
+    def purge(self, now: float) -> int:
+        """Forget what ended long ago; `now` is in seconds since 1970. Returns how much it was."""
+        return sum(self._purge(table, now) for table in (work, batches))
+
+    def _purge(self, table: Any, now: float) -> int:
+        gone = 0
+        while True:
+            old = select(table.c.number).where(table.c.forget_at < now).limit(_PURGED)
+            with self._database.write() as connection:
+                count = connection.execute(delete(table).where(table.c.number.in_(old))).rowcount
+            gone += count
+            if count < _PURGED:
+                return gone
+
+    def _end(self, work_id: str, state: str, *conditions: Any, **values: Any) -> bool:
+        forget_at = work.c.keep + int(time.time())
+        ended = update(work).where(work.c.id == work_id, *conditions)
+        with self._database.write() as connection:
+            done = connection.execute(
+                ended.values(state=state, ended_at=datetime.now(UTC), forget_at=forget_at, **values)
+            )
+            return done.rowcount > 0
+
+    def _first(self, *conditions: Any) -> Work | None:
+        found = self._every(*conditions, limit=1)
+        return found[0] if found else None
+
+    def _every(self, *conditions: Any, limit: int | None = None) -> list[Work]:
+        query = select(work).where(*conditions).order_by(work.c.number).limit(limit)
+        with self._database.read() as connection:
+            return [_work(row) for row in connection.execute(query)]
+
+
+def _accept(connection: Connection, new: NewWork) -> tuple[str, str]:
+    if new.fingerprint and new.fresh:
+        equal = (work.c.tenant == new.tenant, work.c.fingerprint == new.fingerprint, work.c.state == OPEN)
+        connection.execute(update(work).where(*equal, work.c.id != new.id).values(fingerprint=None))
+    elif new.fingerprint and (same := _reusable(connection, new)):
+        return same
+    added = insert_into(connection, work).values(_row(new)).on_conflict_do_nothing(index_elements=["id"])
+    if connection.execute(added).rowcount:
+        return new.id, OPEN
+    return new.id, str(connection.execute(select(work.c.state).where(work.c.id == new.id)).scalar_one())
+
+
+def _reusable(connection: Connection, new: NewWork) -> tuple[str, str] | None:
+    """Return the tenant's newest work of that fingerprint, if it is open, or completed and still fresh."""
+    query = select(work.c.id, work.c.state, work.c.ended_at).where(
+        work.c.tenant == new.tenant, work.c.fingerprint == new.fingerprint
+    )
+    newest = connection.execute(query.order_by(work.c.number.desc()).limit(1)).first()
+    if newest is None:
+        return None
+    ended_at = utc(newest.ended_at)
+    fresh = ended_at is not None and (datetime.now(UTC) - ended_at).total_seconds() <= new.reuse_seconds
+    usable = newest.state == OPEN or (newest.state == COMPLETED and fresh)
+    return (str(newest.id), str(newest.state)) if usable else None
+
+
+def _row(new: NewWork) -> dict[str, Any]:
+    row = {name: value for name, value in vars(new).items() if name not in ("reuse_seconds", "fresh")}
+    return row | {"state": OPEN, "generation": 0, "created_at": datetime.now(UTC)}
+
+
+def _work(row: Row[Any]) -> Work:
+    return Work(**{**row._mapping, "created_at": utc(row.created_at), "ended_at": utc(row.ended_at)})
+
+
+def _batch(row: Row[Any]) -> AcceptedBatch:
+    fields = {name: value for name, value in row._mapping.items() if name != "forget_at"}
+    return AcceptedBatch(**{**fields, "created_at": utc(row.created_at)})
