@@ -12,6 +12,7 @@ from jobs.core.reconcile import reconcile
 from jobs.core.spec import job
 from jobs.core.sweep import sweep
 
+KEEP_EFFECTS = 4  # times as long as ended jobs: one that is requeued must find what it has done
 KEEP_REQUESTS_SECONDS = 24 * 3600  # answers of requests with an `Idempotency-Key`
 
 
@@ -30,8 +31,10 @@ class SweepResult(BaseModel):
 def sweep_redis(ctx: JobContext, args: Nothing) -> SweepResult:
     """Take out what belongs to jobs that are gone, and keep what belongs to those that live."""
     now = time.time()
-    forgotten = ctx.services.work.purge(now) + ctx.services.requests.purge(now - KEEP_REQUESTS_SECONDS)
-    return SweepResult(gone=sweep(ctx.services.redis, now), forgotten=forgotten)
+    services = ctx.services
+    forgotten = services.work.purge(now) + services.requests.purge(now - KEEP_REQUESTS_SECONDS)
+    forgotten += services.effects.purge(now - KEEP_EFFECTS * services.config.result_ttl)
+    return SweepResult(gone=sweep(services.redis, now), forgotten=forgotten)
 
 
 @job("maintenance.reconcile", queue="high", timeout=300, retries=0, every=15)

@@ -12,6 +12,7 @@ from jobs.providers.redis_check import connect
 from jobs.stores.blobs import BlobStore, build_blobs
 from jobs.stores.database import Database
 from jobs.stores.documents import DocumentStore
+from jobs.stores.effects import EffectStore
 from jobs.stores.requests import RequestStore
 from jobs.stores.search import SearchIndex
 from jobs.stores.work import WorkStore
@@ -31,6 +32,7 @@ class Services:
     llm: LanguageModel | None
     work: WorkStore
     requests: RequestStore
+    effects: EffectStore
 
     def after_fork(self) -> None:
         """Let go of connections inherited from the parent process."""
@@ -60,6 +62,7 @@ def build_services(config: Config, redis: Redis | None = None) -> Services:
         llm=llm,
         work=WorkStore(database),
         requests=RequestStore(database),
+        effects=EffectStore(database),
     )
 
 

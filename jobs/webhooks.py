@@ -128,10 +128,15 @@ def deliver(ctx: JobContext, args: DeliverArgs) -> DeliverResult:
     body = _body(ctx, args)
     if body is None:
         return DeliverResult(superseded=True)
-    headers = signed_headers(_keys(config, ctx.tenant), args.message_id, int(time.time()), body)
-    answer = _client(config).post(url, body, _HEADERS | headers)
-    _judge(answer)
-    return DeliverResult(status=answer.status)
+
+    def send() -> int:
+        headers = signed_headers(_keys(config, ctx.tenant), args.message_id, int(time.time()), body)
+        answer = _client(config).post(url, body, _HEADERS | headers)
+        _judge(answer)
+        return answer.status
+
+    # The receiver is given the message's id as well: cut off in the middle, it is told again.
+    return DeliverResult(status=ctx.effect(f"webhook/{ctx.job_id}", send, channel="webhook", cut_off="again"))
 
 
 def _again(services: Services, client: JobClient, tenant: str, delivery_id: str) -> JobView:

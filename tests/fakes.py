@@ -13,6 +13,7 @@ from jobs.core.client import JobClient
 from jobs.core.runner import failure_of, run_failure_hook, run_with
 from jobs.services import Services
 from jobs.stores.database import Database
+from jobs.stores.effects import EffectStore
 from jobs.stores.requests import RequestStore
 from jobs.stores.work import WorkStore
 
@@ -31,6 +32,7 @@ def engine_services(redis: "Redis", config: Config | None = None, database: Data
         llm=None,
         work=WorkStore(database) if database else absent,
         requests=RequestStore(database) if database else absent,
+        effects=EffectStore(database) if database else absent,
     )
 
 

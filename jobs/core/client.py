@@ -256,9 +256,13 @@ class JobClient:
             raise WrongState(view)
         if not dependencies.cancel(self._redis, job_id):
             stop_running(self._redis, tenant, job_id, self._ttl)
-        elif self._on_canceled:
+            return self.get(tenant, job_id)
+        view = self.get(tenant, job_id)
+        if self._acceptance:
+            self._acceptance.mirror(view)
+        if self._on_canceled:
             dependencies.tell_canceled(self._redis, self._on_canceled)
-        return self.get(tenant, job_id)
+        return view
 
     def requeue(self, tenant: str, job_id: str) -> JobView:
         """Put a failed job back on its queue, with a full set of attempts.

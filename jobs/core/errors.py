@@ -67,6 +67,12 @@ class JobCanceled(JobError):
     code = "canceled"
 
 
+class EffectUnknown(JobError):
+    """The job was cut off in the middle of something that cannot be taken back; whether it happened is not known."""
+
+    code = "outcome_unknown"
+
+
 class KeptFailure(Exception):
     """The job had failed before; its error is as it was then."""
 

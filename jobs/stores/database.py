@@ -4,13 +4,13 @@ SQLite runs in WAL mode and takes its write lock when a transaction that will wr
 default, deferred, loses concurrent updates without an error. PostgreSQL runs as it is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, literal, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
@@ -77,6 +77,12 @@ def _sqlite_engine(url: str) -> Engine:
 def insert_into(connection: Connection, table: Any) -> Any:
     """Return an INSERT that knows ON CONFLICT, which both databases have and SQLAlchemy keeps in their dialects."""
     return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+
+
+def inserted(connection: Connection, table: Any, row: Mapping[str, Any]) -> bool:
+    """Insert a row; return False, and change nothing, if one of its keys is there already."""
+    new = insert_into(connection, table).values(row).on_conflict_do_nothing().returning(literal(1))
+    return connection.execute(new).first() is not None
 
 
 def utc(time: datetime | None) -> datetime | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, delete, select, update
 
-from jobs.stores.database import Database, insert_into
+from jobs.stores.database import Database, inserted
 from jobs.stores.schema import requests
 
 
@@ -39,13 +39,8 @@ class RequestStore:
         is_it = (requests.c.tenant == tenant) & (requests.c.key == key)
         abandoned = is_it & requests.c.answer.is_(None) & (requests.c.began_at < now - in_flight)
         with self._database.write() as connection:
-            new = insert_into(connection, requests).values(row).on_conflict_do_nothing()
-            if (
-                connection.execute(new).rowcount
-                or connection.execute(
-                    update(requests).where(abandoned).values(request=request, token=token, began_at=now)
-                ).rowcount
-            ):
+            take_over = update(requests).where(abandoned).values(request=request, token=token, began_at=now)
+            if inserted(connection, requests, row) or connection.execute(take_over).rowcount:
                 return Begun(token)
             known = connection.execute(select(requests).where(is_it)).one()
             return Begun(request=known.request, answer=known.answer)

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
-from jobs.stores.database import Database, insert_into, utc
+from jobs.stores.database import Database, inserted, utc
 from jobs.stores.schema import batches, work
 
 OPEN, COMPLETED, FAILED, CANCELED = "open", "completed", "failed", "canceled"
@@ -92,19 +91,14 @@ class WorkStore:
     def accept(self, new: NewWork) -> tuple[str, str]:
         """Keep new work, and return id and state of the work that is the same: its own, unless a fingerprint or its id
         says otherwise."""
-        while True:
-            try:
-                with self._database.write() as connection:
-                    return _accept(connection, new)
-            except IntegrityError:  # PostgreSQL: another request has just accepted the same
-                continue
+        with self._database.write() as connection:
+            return _accept(connection, new)
 
     def accept_batch(self, batch: AcceptedBatch, jobs: Sequence[NewWork]) -> None:
         """Keep a batch and its jobs, all or none; one whose id is there is left as it is."""
         with self._database.write() as connection:
             row = {name: value for name, value in vars(batch).items() if name != "number"}
-            added = insert_into(connection, batches).values(row).on_conflict_do_nothing(index_elements=["id"])
-            if connection.execute(added).rowcount:
+            if inserted(connection, batches, row):
                 connection.execute(insert(work), [_row(job) for job in jobs])
 
     def get(self, tenant: str, work_id: str) -> Work | None:
@@ -240,10 +234,16 @@ def _accept(connection: Connection, new: NewWork) -> tuple[str, str]:
         connection.execute(update(work).where(*equal, work.c.id != new.id).values(fingerprint=None))
     elif new.fingerprint and (same := _reusable(connection, new)):
         return same
-    added = insert_into(connection, work).values(_row(new)).on_conflict_do_nothing(index_elements=["id"])
-    if connection.execute(added).rowcount:
+    if inserted(connection, work, _row(new)):
         return new.id, OPEN
-    return new.id, str(connection.execute(select(work.c.state).where(work.c.id == new.id)).scalar_one())
+    same = connection.execute(select(work.c.id, work.c.state).where(_is_the_same(new))).first()
+    return (str(same.id), str(same.state)) if same else _accept(connection, new)  # it has ended between the two
+
+
+def _is_the_same(new: NewWork) -> ColumnElement[bool]:
+    """Which work an insert gave way to: that of the id, or open work of the fingerprint."""
+    equal = (work.c.tenant == new.tenant) & (work.c.fingerprint == new.fingerprint) & (work.c.state == OPEN)
+    return (work.c.id == new.id) | equal if new.fingerprint else work.c.id == new.id
 
 
 def _reusable(connection: Connection, new: NewWork) -> tuple[str, str] | None:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from jobs.core.view import JobView
 from jobs.core.webhooks import follow
 from jobs.domain.signatures import write_secret
 from jobs.services import Services
+from jobs.stores.database import Database
 from tests.fakes import engine_services, job_client, make_due, run_jobs
 from tests.receiver import Receiver, receiver
 
@@ -38,9 +40,9 @@ def hook() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def services(fake_redis: Redis) -> Services:
+def services(fake_redis: Redis, sqlite_database: Database) -> Services:
     config = load_config(webhook_secret=SECRET, webhook_allow_private=True, webhook_timeout=0.3)
-    return engine_services(fake_redis, config)
+    return engine_services(fake_redis, config, sqlite_database)
 
 
 @pytest.fixture
@@ -233,7 +235,7 @@ def test_an_address_that_may_not_be_called_any_more_is_not_called(
     """The rules hold at every attempt, not only at the request."""
     hook.answers = [503]
     delivery = deliver()
-    strict = engine_services(services.redis, services.config.model_copy(update={"webhook_allow_private": False}))
+    strict = replace(services, config=services.config.model_copy(update={"webhook_allow_private": False}))
     make_due(services)
     run_jobs(strict)
     failed = client.get(TENANT, delivery.id)

@@ -5,6 +5,7 @@ The migrations in `migrations/versions` create them; a test holds the two agains
 
 from jobs.stores.schema.base import Id, metadata
 from jobs.stores.schema.documents import documents, is_hidden, is_shown, pages, passages, vectors
+from jobs.stores.schema.effects import effects
 from jobs.stores.schema.schedules import schedules
 from jobs.stores.schema.work import batches, requests, work
 
@@ -21,6 +22,7 @@ __all__ = [
     "Id",
     "batches",
     "documents",
+    "effects",
     "is_hidden",
     "is_ours",
     "is_shown",
