@@ -13,6 +13,7 @@ from jobs.core.spec import job
 from jobs.core.sweep import sweep
 
 KEEP_EFFECTS = 4  # times as long as ended jobs: one that is requeued must find what it has done
+LOCK_SECONDS = 30  # kept alive while a round goes on: one whose worker was killed holds the next up no longer
 KEEP_REQUESTS_SECONDS = 24 * 3600  # answers of requests with an `Idempotency-Key`
 
 
@@ -40,11 +41,12 @@ def sweep_redis(ctx: JobContext, args: Nothing) -> SweepResult:
 @job("maintenance.reconcile", queue="high", timeout=300, retries=0, every=15)
 def reconcile_work(ctx: JobContext, args: Nothing) -> dict[str, int]:
     """Start again what was accepted and what Redis has lost."""
-    lock = ctx.services.redis.lock("offstage:reconcile", timeout=300, blocking=False)
+    lock = ctx.services.redis.lock("offstage:reconcile", timeout=LOCK_SECONDS, blocking=False)
     if not lock.acquire():  # an earlier round is still at it
         return {}
-    try:
-        return asdict(reconcile(ctx.services.redis, ctx.services.work))
-    finally:
-        with suppress(LockError):  # Redis was wiped meanwhile
+    with suppress(LockError):  # Redis was wiped meanwhile: the lock may be another round's by now
+        try:
+            return asdict(reconcile(ctx.services.redis, ctx.services.work, beat=lock.reacquire))
+        finally:
             lock.release()
+    return {}

@@ -6,6 +6,7 @@ With Redis away, accepted work waits in the database; `maintenance.reconcile` en
 import json
 import logging
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +19,7 @@ from jobs.core.errors import JobCanceled
 from jobs.core.view import JobNotFound, JobView, Problem, read_job
 from jobs.core.webhooks import Webhook, add_webhook, follow
 from jobs.core.worker_parts.outage import AWAY
-from jobs.stores.work import CANCELED, COMPLETED, FAILED, OPEN, NewWork, Work, WorkStore
+from jobs.stores.work import CANCELED, COMPLETED, FAILED, OPEN, NewWork, Taken, Work, WorkStore
 
 _CONTENT = ("args", "queue", "description", "timeout", "retries", "ttl", "due", "depends_on", "runs_anyway", "marks")
 _AWAY_SECONDS = 1.0  # for which nobody asks Redis again after it did not answer
@@ -51,12 +52,15 @@ class Acceptance:
             RedisError: the webhook could not be kept; the job is accepted.
         """
         job = accepted(job)
-        taken, state = self._take(job, webhook)
-        if taken == job.id and state == OPEN and not self._enqueue(job):
-            return taken  # its row has the webhook too
+        taken = self._take(job, webhook)
+        if taken.is_new:
+            self._enqueue(job, webhook)
+            return taken.id
+        if taken.id == job.id and taken.state == OPEN:  # sent again: whoever accepted it may not have come to this
+            self._enqueue(job, None)
         if webhook:
-            follow(self._redis, job.tenant, taken, webhook, ttl=job.ttl)
-        return taken
+            self._follow(job, taken.id, webhook)
+        return taken.id
 
     def restore(self, work: Work, *, rebuilt: bool = False) -> None:
         """Enqueue work that Redis does not have. `rebuilt`: what failed or was canceled before does not run again."""
@@ -97,12 +101,18 @@ class Acceptance:
         elif view.ended and view.error:
             self.store.end(view.id, view.state, view.error.code, view.error.message, generation=generation)
 
-    def _take(self, job: NewJob, webhook: Webhook | None) -> tuple[str, str]:
+    def _take(self, job: NewJob, webhook: Webhook | None) -> Taken:
         new = new_work(job, webhook)
         while True:
-            taken, state = self.store.accept(new)
-            if taken == job.id or state != OPEN or not self._has_ended(job.tenant, taken):
-                return taken, state
+            taken = self.store.accept(new)
+            if taken.id == job.id or taken.state != OPEN or not self._has_ended(job.tenant, taken.id):
+                return taken
+
+    def _follow(self, job: NewJob, taken: str, webhook: Webhook) -> None:
+        """Give a job that was there before one more webhook."""
+        known = follow(self._redis, job.tenant, taken, webhook, ttl=job.ttl)
+        if not known and self.bring_back(job.tenant, taken):
+            follow(self._redis, job.tenant, taken, webhook, ttl=job.ttl)
 
     def _has_ended(self, tenant: str, job_id: str) -> bool:
         """Look whether open work was ended by others than us; then its row says so from now on."""
@@ -119,27 +129,38 @@ class Acceptance:
             self.mirror(view)
         return view.ended
 
-    def _enqueue(self, job: NewJob) -> bool:
-        """Enqueue accepted work; return False if Redis is away."""
+    def _enqueue(self, job: NewJob, webhook: Webhook | None) -> None:
+        """Enqueue accepted work; that comes later if Redis is away, or has lost what this depends on."""
+        if self.redis_is_away:
+            self._check_parents(job)
+            return
         try:
-            if self.redis_is_away:
-                self._check_parents(job)
-                return False
+            if webhook:
+                add_webhook(self._redis, job.tenant, job.id, webhook, ttl=job.ttl)
             enqueue(self._redis, replace(job, fresh=True))  # whether another does the same, the database has decided
         except UnknownDependency:
-            self.store.delete(job.tenant, job.id)
-            raise
+            self._check_parents(job)
+            self._try_to_bring_back(job)
         except AWAY as error:
             log.error("Redis does not do its work, job %s is enqueued later: %s", job.id, error)
             self.mark_away()
-            return self._enqueue(job)
-        return True
+            self._check_parents(job)
 
     def _check_parents(self, job: NewJob) -> None:
+        """Look for what a job depends on among accepted work.
+
+        Raises:
+            UnknownDependency: there is no such job, and this one is not accepted.
+        """
         known = self.store.known(job.tenant, job.depends_on) if job.depends_on else {}
         for job_id in job.depends_on:
             if job_id not in known:
+                self.store.delete(job.tenant, job.id)
                 raise UnknownDependency(job_id)
+
+    def _try_to_bring_back(self, job: NewJob) -> None:
+        with suppress(UnknownDependency):  # what it waits for is open, and comes back first
+            self.bring_back(job.tenant, job.id)
 
 
 def accepted(job: NewJob) -> NewJob:

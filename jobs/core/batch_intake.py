@@ -87,6 +87,8 @@ class Intake:
         except UnknownDependency:
             self._work.delete_batch(self._id)
             raise
+        except BatchOvertaken:  # by the reconciler, or by the same request sent again: it is accepted, and started
+            return
         except AWAY as error:
             log.error("Redis does not do its work, batch %s is started later: %s", self._id, error)
 

@@ -233,10 +233,10 @@ class JobClient:
         if not view.ended:
             raise WrongState(view)
         dependencies.settle(self._redis, job_id)
+        if self._acceptance:  # first: a row without a job would be started again
+            self._acceptance.store.delete(tenant, job_id)
         with suppress(NoSuchJobError):
             Job.fetch(job_id, connection=self._redis, serializer=JSONSerializer).delete()
-        if self._acceptance:
-            self._acceptance.store.delete(tenant, job_id)
         with self._redis.pipeline() as pipeline:
             pipeline.delete(*keys.of_job(tenant, job_id))
             pipeline.zrem(keys.jobs(tenant), job_id)

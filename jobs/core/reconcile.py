@@ -6,7 +6,7 @@ long it has waited is no sign: jobs that only wait are left alone, however many 
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -49,10 +49,11 @@ class Reconciled:
 
 @dataclass
 class _Held:
-    """Who holds what, read once: the ids on each queue's list and in its registries."""
+    """Who holds what, read once: the ids on each queue's list and in its registries, and which batches there are."""
 
     redis: Redis
     _known: dict[str, set[str]] = field(default_factory=dict)
+    _batches: dict[str, bool] = field(default_factory=dict)
 
     def holds(self, status: str, queue: str, job_id: str) -> bool:
         if status not in ("queued", *_REGISTRIES):
@@ -64,15 +65,31 @@ class _Held:
             self._known[key] = {as_text(member).partition(":")[0] for member in members}
         return job_id in self._known[key]
 
+    def lacks_batch_of(self, work: Work) -> bool:
+        """Say whether the batch of the work is not in Redis, or not all of it yet: it is started as a whole."""
+        if work.batch_id is None:
+            return False
+        key = keys.batch(work.tenant, work.batch_id)
+        if key not in self._batches:
+            self._batches[key] = self.redis.hget(key, "filled") == b"1"
+        return not self._batches[key]
 
-def reconcile(redis: Redis, store: WorkStore, *, young: float = YOUNG_SECONDS) -> Reconciled:
-    """Look at all open work once; return what was done. `young` is how many seconds new work is left alone."""
+
+def reconcile(
+    redis: Redis, store: WorkStore, *, young: float = YOUNG_SECONDS, beat: Callable[[], object] = lambda: None
+) -> Reconciled:
+    """Look at all open work once; return what was done.
+
+    `young` is how many seconds new work is left alone. `beat` is called again and again while this goes on.
+    """
     acceptance, done, held = Acceptance(redis, store), Reconciled(), _Held(redis)
     before, after = datetime.now(UTC) - timedelta(seconds=young), 0
     while page := store.open(after=after, before=before, limit=_PAGE):
+        beat()
         after = page[-1].number
         _reconcile_page(redis, acceptance, page, held, done)
     for batch in store.open_batches(before):
+        beat()
         _reconcile_batch(redis, store, batch.tenant, batch.id, done)
     return done
 
@@ -81,9 +98,10 @@ def _reconcile_page(redis: Redis, acceptance: Acceptance, page: Sequence[Work], 
     ended: list[Work] = []
     for work, found in zip(page, _look(redis, page), strict=True):
         status, meta, queue = found
+        if held.lacks_batch_of(work):
+            continue
         if status is None:
-            if work.batch_id is None or _has_batch(redis, work):
-                done.restored += _restore(acceptance, work)
+            done.restored += _restore(acceptance, work)
         elif not _is_ours(meta, work):
             _clear(redis, work)
             done.replaced += _restore(acceptance, work)
@@ -117,11 +135,6 @@ def _is_ours(meta: bytes | None, work: Work) -> bool:
         return bool(json.loads(meta or b"null")["tenant"] == work.tenant)
     except (ValueError, TypeError, KeyError):
         return False
-
-
-def _has_batch(redis: Redis, work: Work) -> bool:
-    """Say whether Redis has the batch of the work; without it the whole of it is started anew."""
-    return redis.hget(keys.batch(work.tenant, str(work.batch_id)), "filled") == b"1"
 
 
 def _restore(acceptance: Acceptance, work: Work) -> bool:

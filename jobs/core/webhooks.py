@@ -21,6 +21,7 @@ from jobs.core import keys
 from jobs.core.worker_parts.scripts import call, source
 
 DELIVER = "webhooks.deliver"
+_MIN_TTL = 7200  # seconds, of what a job has that may never be enqueued; the upkeep lets it live as long as the job
 MAX_WEBHOOKS = 10  # of one job: requests that joined it may each have their own
 
 
@@ -71,8 +72,11 @@ def follow(redis: Redis, tenant: str, job_id: str, webhook: Webhook, *, ttl: int
 def add_webhook(redis: Redis, tenant: str, job_id: str, webhook: Webhook, *, ttl: int) -> None:
     """Keep a webhook of a job that is about to be enqueued."""
     key = keys.webhooks(tenant, job_id)
-    redis.hset(key, f"hook:{webhook.id}", json.dumps({"url": webhook.url, "host": webhook.host}))
-    redis.hset(key, "ttl", str(ttl))
+    content = json.dumps({"url": webhook.url, "host": webhook.host})
+    with redis.pipeline() as pipeline:
+        pipeline.hset(key, mapping={f"hook:{webhook.id}": content, "ttl": str(ttl)})
+        pipeline.expire(key, max(ttl, _MIN_TTL))
+        pipeline.execute()
 
 
 def add_deliveries(pipeline: Pipeline, tenant: str, job_id: str, state: str, ended_at: datetime | None) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, case, delete, insert, select, update
 
 from jobs.stores.database import Database, inserted, utc
 from jobs.stores.schema import batches, work
@@ -61,6 +61,15 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """The work that does what was asked for: new, or one that was there before, in its state."""
+
+    id: str
+    state: str
+    is_new: bool = False
+
+
+@dataclass(frozen=True)
 class Claim:
     """What an attempt that is about to run finds. `generation` is its own, None if it is not to run."""
 
@@ -88,9 +97,8 @@ class WorkStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def accept(self, new: NewWork) -> tuple[str, str]:
-        """Keep new work, and return id and state of the work that is the same: its own, unless a fingerprint or its id
-        says otherwise."""
+    def accept(self, new: NewWork) -> Taken:
+        """Keep new work, and return what is the same: itself, unless a fingerprint or its id says otherwise."""
         with self._database.write() as connection:
             return _accept(connection, new)
 
@@ -147,13 +155,8 @@ class WorkStore:
         None if there is no such work.
         """
         may_run = work.c.state != COMPLETED if again else work.c.state == OPEN
-        unset: dict[str, Any] = dict.fromkeys(("ended_at", "forget_at", "error_code", "error_message"))
-        claimed = (
-            update(work)
-            .where(work.c.id == work_id, may_run)
-            .values(generation=work.c.generation + 1, state=OPEN, **unset)
-            .returning(work)
-        )
+        claimed = update(work).where(work.c.id == work_id, may_run).returning(work)
+        claimed = claimed.values(generation=work.c.generation + 1, **_reopened())
         with self._database.write() as connection:
             row = connection.execute(claimed).first()
             if row is not None:
@@ -163,9 +166,8 @@ class WorkStore:
 
     def reopen(self, work_id: str) -> None:
         """Let work that has ended begin again."""
-        unset: dict[str, Any] = dict.fromkeys(("ended_at", "forget_at", "error_code", "error_message"))
         with self._database.write() as connection:
-            connection.execute(update(work).where(work.c.id == work_id).values(state=OPEN, **unset))
+            connection.execute(update(work).where(work.c.id == work_id).values(**_reopened()))
 
     def complete(self, work_id: str, generation: int | None, result: str) -> bool:
         """Record what work came to; `result` is JSON. Returns False if an attempt newer than `generation` has claimed
@@ -228,16 +230,16 @@ class WorkStore:
             return [_work(row) for row in connection.execute(query)]
 
 
-def _accept(connection: Connection, new: NewWork) -> tuple[str, str]:
+def _accept(connection: Connection, new: NewWork) -> Taken:
     if new.fingerprint and new.fresh:
         equal = (work.c.tenant == new.tenant, work.c.fingerprint == new.fingerprint, work.c.state == OPEN)
         connection.execute(update(work).where(*equal, work.c.id != new.id).values(fingerprint=None))
     elif new.fingerprint and (same := _reusable(connection, new)):
         return same
     if inserted(connection, work, _row(new)):
-        return new.id, OPEN
-    same = connection.execute(select(work.c.id, work.c.state).where(_is_the_same(new))).first()
-    return (str(same.id), str(same.state)) if same else _accept(connection, new)  # it has ended between the two
+        return Taken(new.id, OPEN, is_new=True)
+    there = connection.execute(select(work.c.id, work.c.state).where(_is_the_same(new))).first()
+    return Taken(str(there.id), str(there.state)) if there else _accept(connection, new)  # it has ended between the two
 
 
 def _is_the_same(new: NewWork) -> ColumnElement[bool]:
@@ -246,7 +248,7 @@ def _is_the_same(new: NewWork) -> ColumnElement[bool]:
     return (work.c.id == new.id) | equal if new.fingerprint else work.c.id == new.id
 
 
-def _reusable(connection: Connection, new: NewWork) -> tuple[str, str] | None:
+def _reusable(connection: Connection, new: NewWork) -> Taken | None:
     """Return the tenant's newest work of that fingerprint, if it is open, or completed and still fresh."""
     query = select(work.c.id, work.c.state, work.c.ended_at).where(
         work.c.tenant == new.tenant, work.c.fingerprint == new.fingerprint
@@ -257,7 +259,13 @@ def _reusable(connection: Connection, new: NewWork) -> tuple[str, str] | None:
     ended_at = utc(newest.ended_at)
     fresh = ended_at is not None and (datetime.now(UTC) - ended_at).total_seconds() <= new.reuse_seconds
     usable = newest.state == OPEN or (newest.state == COMPLETED and fresh)
-    return (str(newest.id), str(newest.state)) if usable else None
+    return Taken(str(newest.id), str(newest.state)) if usable else None
+
+
+def _reopened() -> dict[str, Any]:
+    """Return the columns of work that is open, once more if it had ended: its fingerprint may be another's by then."""
+    unset = dict.fromkeys(("ended_at", "forget_at", "error_code", "error_message"))
+    return {"state": OPEN, "fingerprint": case((work.c.state == OPEN, work.c.fingerprint)), **unset}
 
 
 def _row(new: NewWork) -> dict[str, Any]:
