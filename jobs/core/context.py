@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import NAMESPACE_OID, uuid5
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from jobs.core import keys
-from jobs.core.errors import EffectUnknown, Interrupted, JobCanceled
+from jobs.core.effects import result_type, take_effect
+from jobs.core.errors import Interrupted, JobCanceled
 from jobs.core.events import PROGRESS, add_event
 from jobs.core.shutdown import stop_if_asked
-from jobs.stores.effects import DONE, FAILED, UNKNOWN, CutOff
+from jobs.stores.effects import CutOff
 
 if TYPE_CHECKING:
     from jobs.core.client import JobClient
@@ -54,7 +55,7 @@ class JobContext:
         under way when the process died runs again, so steps are idempotent.
         """
         self.checkpoint()
-        returns: TypeAdapter[T] = TypeAdapter(get_type_hints(function).get("return", Any))
+        returns = result_type(function)
         done = self._finished_steps().get(name.encode())
         if done is not None:
             return returns.validate_json(done)
@@ -103,28 +104,15 @@ class JobContext:
     def effect(self, key: str, function: Callable[[], T], *, channel: str, cut_off: CutOff = "unknown") -> T:
         """Do something outside, once: under a `key` of the tenant's that is the same at every attempt.
 
-        What is done is not done again: its result, JSON data, is returned. An exception of `function` means that it did
-        not happen, unless it has a true attribute `uncertain`. If an attempt was cut off in the middle, the outcome is
-        `unknown`, or, with `cut_off="again"`, where the other side knows the key, it is done again.
+        What is done is not done again: its result is returned, JSON data or what the function's return annotation says.
+        An exception of `function` means that it did not happen, unless it has a true attribute `uncertain`. If an
+        attempt was cut off in the middle, by a kill or a timeout, the outcome is `unknown`, or, with `cut_off="again"`,
+        where the other side knows the key, it is done again.
 
         Raises:
             EffectUnknown: nobody knows whether it has happened; it is not tried again.
         """
-        store = self.services.effects
-        effect = store.begin(self.tenant, key, channel=channel, job_id=self.job_id, cut_off=cut_off)
-        if effect.state == DONE:
-            return cast(T, json.loads(effect.result or "null"))
-        if effect.token is None:
-            raise EffectUnknown
-        try:
-            result = function()
-        except Exception as error:
-            state = UNKNOWN if getattr(error, "uncertain", False) else FAILED
-            code = str(getattr(error, "code", type(error).__name__))[:64]
-            store.finish(self.tenant, key, effect.token, state, error_code=code)
-            raise
-        store.finish(self.tenant, key, effect.token, DONE, result=json.dumps(result, ensure_ascii=False))
-        return result
+        return take_effect(self, key, function, channel, cut_off)
 
     def _finished_steps(self) -> dict[bytes, bytes]:
         if self._steps is None:

@@ -1,5 +1,7 @@
 """The ledger of effects, on both databases."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from jobs.stores.database import Database
@@ -71,3 +73,13 @@ def test_old_effects_are_forgotten(store: EffectStore) -> None:
     assert store.purge(0) == 0
     assert store.purge(2**33) == 1
     assert store.get("acme", "mail/1") is None
+
+
+@pytest.mark.parametrize("before", ["nothing", FAILED])
+def test_of_many_attempts_at_once_one_begins(store: EffectStore, before: str) -> None:
+    """Eight that overlap: the others find it under way, and leave it alone."""
+    if before == FAILED:
+        store.finish("acme", "mail/1", str(begin(store).token), FAILED)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: begin(store).token, range(8)))
+    assert len([token for token in found if token]) == 1
