@@ -10,7 +10,7 @@ from typing import Any
 from flask import Flask, Response, g
 from pydantic import ValidationError
 from redis.exceptions import RedisError
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from jobs.core.batch_intake import BatchOvertaken
@@ -105,7 +105,7 @@ def register_errors(app: Flask) -> None:
         app.register_error_handler(kind, _known)
     app.register_error_handler(ValidationError, invalid)
     app.register_error_handler(RedisError, _redis_away)
-    app.register_error_handler(DBAPIError, _database_away)
+    app.register_error_handler(SQLAlchemyError, _database_away)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 

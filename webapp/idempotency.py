@@ -7,14 +7,18 @@ again; one whose process died is under way for `IN_FLIGHT_SECONDS` at most.
 
 import hashlib
 import json
+import logging
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from flask import Flask, Response, abort, g, request
+from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.stores.requests import Begun, RequestStore
 from webapp.errors import problem
 from webapp.multipart import file_part
+
+log = logging.getLogger(__name__)
 
 HEADER = "Idempotency-Key"
 MAX_KEY_CHARS = 255
@@ -50,12 +54,13 @@ def register_idempotency(app: Flask, store: RequestStore) -> None:
         if fingerprint is None and "content_sha256" in g:
             fingerprint = _fingerprint(g.content_sha256.encode())
         too_large = response.is_streamed or len(response.data) > MAX_ANSWER_BYTES
-        if fingerprint is None or response.status_code >= 500 or too_large:
-            store.drop(g.tenant, key, token)
-            return response
-        headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
-        answer = {"status": response.status_code, "headers": headers, "body": response.get_data(as_text=True)}
-        store.finish(g.tenant, key, token, fingerprint, json.dumps(answer))
+        try:
+            if fingerprint is None or response.status_code >= 500 or too_large:
+                store.drop(g.tenant, key, token)
+            else:
+                store.finish(g.tenant, key, token, fingerprint, _dump(response))
+        except SQLAlchemyError:  # the work is done: sent again, the request is under way for a while, then done again
+            log.exception("the answer to a request with a key is not kept")
         return response
 
 
@@ -66,6 +71,11 @@ def stable_id() -> str | None:
         return None
     key, _, fingerprint = g.idempotency
     return uuid5(NAMESPACE_OID, f"{g.tenant}/{key}/{fingerprint}").hex
+
+
+def _dump(response: Response) -> str:
+    headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
+    return json.dumps({"status": response.status_code, "headers": headers, "body": response.get_data(as_text=True)})
 
 
 def _is_form() -> bool:

@@ -173,13 +173,16 @@ class EventStreams:
         return Response(_Closing(body, lambda: self._hub.unsubscribe(subscription)), 200, headers, "text/event-stream")
 
     def wait(self, tenant: str, job_id: str, seconds: float) -> JobView:
-        """Return the job when it has ended, or as it is after `seconds`; at the limit of open streams, at once."""
+        """Return the job when it has ended, or as it is after `seconds`.
+
+        At once at the limit of open streams, or if Redis is away.
+        """
         view = self._client.get(tenant, job_id)
         if view.ended or seconds <= 0:
             return view
         try:
             subscription = self._hub.subscribe(tenant, job_id)
-        except TooManyStreams:
+        except (TooManyStreams, RedisError):
             return view
         try:
             view = self._client.get(tenant, job_id)  # it may have ended before we followed

@@ -230,6 +230,7 @@ def view_of(work: Work) -> JobView:
         depends_on=list(job.depends_on),
         result=json.loads(work.result) if work.result else None,
         error=_problem(work),
+        from_row=True,
     )
 
 

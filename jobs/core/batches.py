@@ -156,6 +156,12 @@ class BatchClient:
             callback_id=batch.callback_id,
         )
 
+    def _bring_back(self, tenant: str, batch_id: str) -> None:
+        """Start an accepted batch that Redis does not have: nothing of it could be canceled."""
+        batch = self._work.batch(tenant, batch_id) if self._work else None
+        if batch and self._work and batch.state == OPEN and look(self._redis, tenant, batch_id) is None:
+            Intake(self._redis, tenant, batch_id, self._ttl, self._piece).rebuild(self._work, batch)
+
     def jobs(
         self, tenant: str, batch_id: str, *, state: str | None = None, after: int = 0, limit: int = 20
     ) -> BatchPage:
@@ -200,6 +206,7 @@ class BatchClient:
             BatchNotFound: the tenant has none of that id.
             BatchEnded: every job has ended, and it was not canceled.
         """
+        self._bring_back(tenant, batch_id)
         view = self.get(tenant, batch_id)
         if view.ended_at and not view.canceled_at:
             raise BatchEnded(view)

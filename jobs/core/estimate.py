@@ -4,6 +4,7 @@ jobs ahead of it."""
 import json
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import fmean, median
@@ -16,14 +17,23 @@ from rq.utils import as_text
 from jobs.core import keys
 from jobs.core.statistics import KEPT, worker_keys
 from jobs.core.view import JobView, WaitsFor
+from jobs.core.worker_parts.outage import AWAY
 
 _SAMPLE = 50  # jobs of one queue whose kind is looked at; the others are taken to be like them
 
 
 def explain(redis: Redis, tenant: str, view: JobView) -> JobView:
-    """Say of a job that has not ended what it waits for, when it is likely to start, and how long its kind runs."""
-    if view.ended:
-        return view
+    """Say of a job that has not ended what it waits for, when it is likely to start, and how long its kind runs.
+
+    Of a job that Redis does not know nothing is added, nor if Redis has gone away since.
+    """
+    if not view.ended and not view.from_row:
+        with suppress(*AWAY):
+            _explain(redis, tenant, view)
+    return view
+
+
+def _explain(redis: Redis, tenant: str, view: JobView) -> None:
     view.waits_for = view.waits_for or _reason(redis, view)
     own = _durations(redis, [keys.durations(tenant, view.type), keys.kind_durations(view.type)])
     seconds = next(filter(None, own), [])
@@ -32,7 +42,6 @@ def explain(redis: Redis, tenant: str, view: JobView) -> JobView:
         view.expected_start_seconds = round(max(0.0, view.next_attempt_at.timestamp() - time.time()), 3)
     elif view.state == "queued" and view.position is not None:
         view.expected_start_seconds = _wait(redis, view.queue, view.position)
-    return view
 
 
 def _reason(redis: Redis, view: JobView) -> WaitsFor | None:

@@ -17,7 +17,7 @@ from rq import Retry, get_current_job
 from rq.job import Job
 from rq.timeouts import JobTimeoutException
 from rq.utils import now
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.core import keys
 from jobs.core.client import JobClient
@@ -149,7 +149,7 @@ def _record_end(services: "Services", job: Job, failure: Failure) -> None:
     state = CANCELED if failure.code == JobCanceled.code else FAILED
     try:
         services.work.end(job.id, state, failure.code, failure.message)
-    except DBAPIError:  # the reconciler will, from what Redis says
+    except SQLAlchemyError:  # the reconciler will, from what Redis says
         log.exception("the end of job %s is not in its row yet", job.id)
 
 

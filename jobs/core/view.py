@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
 from redis import Redis
 from rq.job import Job, JobStatus
 from rq.results import Result
@@ -106,6 +107,7 @@ class JobView(BaseModel):
     webhooks: list[WebhookView] = Field(default=[], description="Who is told of its end.")
     result: Any = None
     error: Problem | None = None
+    from_row: SkipJsonSchema[bool] = Field(default=False, exclude=True, description="Redis did not know it.")
 
     @property
     def ended(self) -> bool:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, literal, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 SQLITE_BUSY_SECONDS = 15
 _SQLITE_AWAY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY")
@@ -92,6 +93,8 @@ def utc(time: datetime | None) -> datetime | None:
 
 def is_away(error: BaseException) -> bool:
     """Say whether an error means that the database does not do its work now, and may do so later."""
+    if isinstance(error, PoolTimeout):  # every connection is in use, by those who wait for an answer
+        return True
     if not isinstance(error, DBAPIError):
         return False
     name = getattr(error.orig, "sqlite_errorname", None)

@@ -72,3 +72,14 @@ def test_a_bad_key_is_a_400(local: FlaskClient, key: str) -> None:
     """Nothing is started."""
     assert local.post(START, json=BODY, headers={"Idempotency-Key": key}).status_code == 400
     assert count(local) == 0
+
+
+def test_a_request_whose_process_died_finds_its_job(local: FlaskClient, sqlite_database: Database) -> None:
+    """The job was accepted and the answer never kept: sent again later, it is the same job."""
+    first = local.post(START, json=BODY, headers={"Idempotency-Key": "k"})
+    with sqlite_database.write() as connection:
+        connection.execute(update(requests).values(answer=None, began_at=0))
+    again = local.post(START, json=BODY, headers={"Idempotency-Key": "k"})
+    assert "Idempotency-Replayed" not in again.headers
+    assert again.get_json()["task_id"] == first.get_json()["task_id"]
+    assert count(local) == 1
