@@ -18,7 +18,7 @@ StartStack = Callable[..., Stack]
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One running service for all tests that break nothing in it."""
-    with _stack(tmp_path_factory.mktemp("stack")) as running:
+    with new_stack(tmp_path_factory.mktemp("stack")) as running:
         yield running
     running.out.close()
 
@@ -29,7 +29,7 @@ def start_stack(tmp_path: Path) -> Iterator[StartStack]:
     started: list[Stack] = []
 
     def start(**settings: object) -> Stack:
-        running = _stack(tmp_path / f"stack-{len(started)}", **settings)
+        running = new_stack(tmp_path / f"stack-{len(started)}", **settings)
         started.append(running)
         return running.start()
 
@@ -46,7 +46,8 @@ def client(stack: Stack) -> Iterator[httpx2.Client]:
         yield http
 
 
-def _stack(folder: Path, **settings: object) -> Stack:
+def new_stack(folder: Path, **settings: object) -> Stack:
+    """Return a service with its data in a folder, not started yet."""
     folder.mkdir(exist_ok=True)
     given = {"data_dir": folder / "var", "port": free_port(), "web_concurrency": 1}
     given |= {"dashboard_password": DASHBOARD_PASSWORD} | settings
