@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Row, bindparam, case, delete, insert, select, update
 
 from jobs.stores.database import Database, inserted, utc
 from jobs.stores.schema import batches, work
@@ -91,6 +91,35 @@ class AcceptedBatch:
     number: int = 0
 
 
+def _reopened() -> dict[str, Any]:
+    """Return the columns of work that is open, once more if it had ended: its fingerprint may be another's by then."""
+    unset = dict.fromkeys(("ended_at", "forget_at", "error_code", "error_message"))
+    return {"state": OPEN, "fingerprint": case((work.c.state == OPEN, work.c.fingerprint)), **unset}
+
+
+# Made once: an attempt's row costs more in SQLAlchemy's making of statements than in the database.
+_CLAIM = (
+    update(work)
+    .where(work.c.id == bindparam("claimed_id"))
+    .values(generation=work.c.generation + 1, **_reopened())
+    .returning(work)
+)
+_CLAIM_AGAIN = _CLAIM.where(work.c.state != COMPLETED)
+_CLAIM_OPEN = _CLAIM.where(work.c.state == OPEN)
+_COMPLETE = (
+    update(work)
+    .where(work.c.id == bindparam("ended_id"), work.c.state != COMPLETED)
+    .values(
+        state=COMPLETED,
+        ended_at=bindparam("ended"),
+        forget_at=work.c.keep + bindparam("now", type_=BigInteger),
+        result=bindparam("outcome"),
+        **dict.fromkeys(("error_code", "error_message")),
+    )
+)
+_COMPLETE_OWN = _COMPLETE.where(work.c.generation == bindparam("own"))
+
+
 class WorkStore:
     """The tables of work and of batches."""
 
@@ -131,9 +160,8 @@ class WorkStore:
     def batch(self, tenant: str, batch_id: str) -> AcceptedBatch | None:
         """Return a tenant's batch, or None if it has none of that id."""
         with self._database.read() as connection:
-            row = connection.execute(
-                select(batches).where(batches.c.id == batch_id, batches.c.tenant == tenant)
-            ).first()
+            query = select(batches).where(batches.c.id == batch_id, batches.c.tenant == tenant)
+            row = connection.execute(query).first()
         return _batch(row) if row else None
 
     def list_batches(self, tenant: str, *, before: int | None, limit: int) -> list[AcceptedBatch]:
@@ -154,11 +182,9 @@ class WorkStore:
         Completed work never runs again; work that ended otherwise does, if somebody has started it `again`. Returns
         None if there is no such work.
         """
-        may_run = work.c.state != COMPLETED if again else work.c.state == OPEN
-        claimed = update(work).where(work.c.id == work_id, may_run).returning(work)
-        claimed = claimed.values(generation=work.c.generation + 1, **_reopened())
+        claimed = _CLAIM_AGAIN if again else _CLAIM_OPEN
         with self._database.write() as connection:
-            row = connection.execute(claimed).first()
+            row = connection.execute(claimed, {"claimed_id": work_id}).first()
             if row is not None:
                 return Claim(row.generation, _work(row))
             row = connection.execute(select(work).where(work.c.id == work_id)).first()
@@ -172,13 +198,20 @@ class WorkStore:
     def complete(self, work_id: str, generation: int | None, result: str) -> bool:
         """Record what work came to; `result` is JSON. Returns False if an attempt newer than `generation` has claimed
         it; with None, any may have."""
-        newest = () if generation is None else (work.c.generation == generation,)
-        return self._end(work_id, COMPLETED, work.c.state != COMPLETED, *newest, result=result)
+        values = {"ended_id": work_id, "ended": datetime.now(UTC), "now": int(time.time()), "outcome": result}
+        with self._database.write() as connection:
+            if generation is None:
+                return connection.execute(_COMPLETE, values).rowcount > 0
+            return connection.execute(_COMPLETE_OWN, values | {"own": generation}).rowcount > 0
 
     def end(self, work_id: str, state: str, code: str, message: str, *, generation: int | None = None) -> bool:
         """Record that open work has failed or was canceled; with a `generation`, only if that is the newest."""
         newest = () if generation is None else (work.c.generation == generation,)
-        return self._end(work_id, state, work.c.state == OPEN, *newest, error_code=code, error_message=message)
+        ended = update(work).where(work.c.id == work_id, work.c.state == OPEN, *newest)
+        values, until = {"state": state, "error_code": code, "error_message": message}, work.c.keep + int(time.time())
+        with self._database.write() as connection:
+            ended = ended.values(ended_at=datetime.now(UTC), forget_at=until, **values)
+            return connection.execute(ended).rowcount > 0
 
     def end_batch(self, batch_id: str, keep: int) -> None:
         """Record that all jobs of a batch have ended."""
@@ -210,15 +243,6 @@ class WorkStore:
             gone += count
             if count < _PURGED:
                 return gone
-
-    def _end(self, work_id: str, state: str, *conditions: Any, **values: Any) -> bool:
-        forget_at = work.c.keep + int(time.time())
-        ended = update(work).where(work.c.id == work_id, *conditions)
-        with self._database.write() as connection:
-            done = connection.execute(
-                ended.values(state=state, ended_at=datetime.now(UTC), forget_at=forget_at, **values)
-            )
-            return done.rowcount > 0
 
     def _first(self, *conditions: Any) -> Work | None:
         found = self._every(*conditions, limit=1)
@@ -260,12 +284,6 @@ def _reusable(connection: Connection, new: NewWork) -> Taken | None:
     fresh = ended_at is not None and (datetime.now(UTC) - ended_at).total_seconds() <= new.reuse_seconds
     usable = newest.state == OPEN or (newest.state == COMPLETED and fresh)
     return Taken(str(newest.id), str(newest.state)) if usable else None
-
-
-def _reopened() -> dict[str, Any]:
-    """Return the columns of work that is open, once more if it had ended: its fingerprint may be another's by then."""
-    unset = dict.fromkeys(("ended_at", "forget_at", "error_code", "error_message"))
-    return {"state": OPEN, "fingerprint": case((work.c.state == OPEN, work.c.fingerprint)), **unset}
 
 
 def _row(new: NewWork) -> dict[str, Any]:
