@@ -25,8 +25,7 @@ class PostgresServer:
         self._bin = self._reachable() / "pginstall" / "bin"
         try:
             self._run("initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-            options = f"-c listen_addresses='' -c unix_socket_directories={self._folder} -c fsync=off"
-            self._run("pg_ctl", "start", "-D", "data", "-w", "-l", "log", "-o", options)
+            self.restart()
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
@@ -36,10 +35,19 @@ class PostgresServer:
     def url(self) -> str:
         return f"postgresql+psycopg://postgres@/postgres?host={self._folder}"
 
+    def kill(self) -> None:
+        """End it at once, as a crash does."""
+        self._run("pg_ctl", "stop", "-D", "data", "-m", "immediate")
+
+    def restart(self) -> None:
+        """Start it, again after `kill()`: with all that was committed, at the same address."""
+        options = f"-c listen_addresses='' -c unix_socket_directories={self._folder} -c fsync=off"
+        self._run("pg_ctl", "start", "-D", "data", "-w", "-l", "log", "-o", options)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._run("pg_ctl", "stop", "-D", "data", "-m", "immediate")
+        self.kill()
         shutil.rmtree(self._folder)
 
     def _reachable(self) -> Path:

@@ -19,7 +19,7 @@ from uuid import uuid4
 from jobs.domain.documents import EmptyFile, TooLarge
 
 CHUNK_BYTES = 1024 * 1024
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the last: a limit of the process or the file system
 
 
 class StorageError(Exception):

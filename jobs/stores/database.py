@@ -4,6 +4,8 @@ SQLite runs in WAL mode and takes its write lock when a transaction that will wr
 default, deferred, loses concurrent updates without an error. PostgreSQL runs as it is.
 """
 
+import random
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,22 +18,24 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-SQLITE_BUSY_SECONDS = 15
+SQLITE_BUSY_SECONDS = 15.0
+_BUSY_PAUSE = (0.001, 0.01)  # seconds between two tries for the write lock
 _SQLITE_AWAY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY")
 
 
 class Database:
     """Hands out connections. Building one connects nothing.
 
-    Use `read()` for queries and `write()` for changes: each is one transaction.
+    Use `read()` for queries and `write()` for changes: each is one transaction. On SQLite, who would write waits for
+    other writers for `busy_seconds` at most.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, busy_seconds: float = SQLITE_BUSY_SECONDS) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite and self.url.database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-        self.engine = _sqlite_engine(url) if self.is_sqlite else create_engine(url, pool_pre_ping=True)
+        self.engine = _sqlite_engine(url, busy_seconds) if self.is_sqlite else create_engine(url, pool_pre_ping=True)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -58,8 +62,8 @@ class Database:
         self.engine.dispose(close=False)
 
 
-def _sqlite_engine(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False})
+def _sqlite_engine(url: str, busy_seconds: float) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": busy_seconds, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
@@ -69,10 +73,38 @@ def _sqlite_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get("offstage_write")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        if connection.get_execution_options().get("offstage_write"):
+            _begin_writing(connection, busy_seconds)
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+def _begin_writing(connection: Connection, busy_seconds: float) -> None:
+    """Take the write lock, with the waiting done here.
+
+    SQLite's own waits in C, where no other request of a web process goes on; and it waits longer the longer it has
+    waited, so that newcomers overtake.
+    """
+    raw: Any = connection.connection.dbapi_connection
+    until = time.monotonic() + busy_seconds
+    raw.execute("PRAGMA busy_timeout=0")
+    try:
+        while not _begun(connection, last=time.monotonic() > until):
+            time.sleep(random.uniform(*_BUSY_PAUSE))  # noqa: S311 - spreads the tries, guards nothing
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={round(busy_seconds * 1000)}")
+
+
+def _begun(connection: Connection, *, last: bool) -> bool:
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    except OperationalError as error:
+        if last or not str(getattr(error.orig, "sqlite_errorname", "")).startswith("SQLITE_BUSY"):
+            raise
+        return False
+    return True
 
 
 def insert_into(connection: Connection, table: Any) -> Any:

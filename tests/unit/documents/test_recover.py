@@ -127,3 +127,15 @@ def test_a_file_without_a_row_is_deleted_and_others_stay(services: Services) -> 
     assert recover(services, file_seconds=3600).files == 0
     assert recover(services, file_seconds=0).files == 1
     assert [path.name for path in files(services)] == [kept.blob.split("/")[1]]
+
+
+def test_a_row_whose_file_is_gone_fails_and_says_so(services: Services) -> None:
+    """It does not stay `processing`; the same content, sent again, is read."""
+    document = receive(services, CHINESE)
+    services.blobs.delete(document.blob)
+    run_jobs(services)
+    failed = now(services, document)
+    assert (failed.status, failed.error_code) == ("failed", "blob_not_found")
+    again = receive(services, CHINESE)
+    run_jobs(services)
+    assert (again.id, now(services, again).status) == (document.id, "completed")
