@@ -2,7 +2,7 @@
 
 After draft-ietf-httpapi-idempotency-key-header: 409 while the first is under way, 422 for the same key with another
 request, the first one's answer after it. A request that failed on our side (5xx) is forgotten, so that it can be sent
-again; one whose process died is under way for `IN_FLIGHT_SECONDS` at most.
+again; one whose process died is under way for `IN_FLIGHT_SECONDS` more.
 """
 
 import hashlib
@@ -17,12 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from jobs.stores.requests import Begun, RequestStore
 from webapp.errors import problem
 from webapp.multipart import file_part
+from webapp.under_way import IN_FLIGHT_SECONDS, UnderWay
 
 log = logging.getLogger(__name__)
 
 HEADER = "Idempotency-Key"
 MAX_KEY_CHARS = 255
-IN_FLIGHT_SECONDS = 120
 MAX_ANSWER_BYTES = 256 * 1024
 _READ_BYTES = 256 * 1024
 _KEPT_HEADERS = ("Content-Type", "Location", "Retry-After", "X-Task-ID")
@@ -30,6 +30,7 @@ _KEPT_HEADERS = ("Content-Type", "Location", "Retry-After", "X-Task-ID")
 
 def register_idempotency(app: Flask, store: RequestStore) -> None:
     """Honour `Idempotency-Key` on every POST of a known tenant."""
+    under_way = UnderWay(store)
 
     @app.before_request
     def replay() -> Response | None:
@@ -44,6 +45,8 @@ def register_idempotency(app: Flask, store: RequestStore) -> None:
         if begun.token is None:
             return _known(begun, fingerprint)
         g.idempotency = (key, begun.token, fingerprint)
+        g.under_way = begun.token
+        under_way.add(begun.token)
         return None
 
     @app.after_request
@@ -62,6 +65,11 @@ def register_idempotency(app: Flask, store: RequestStore) -> None:
         except SQLAlchemyError:  # the work is done: sent again, the request is under way for a while, then done again
             log.exception("the answer to a request with a key is not kept")
         return response
+
+    @app.teardown_request
+    def leave(_error: BaseException | None) -> None:
+        if "under_way" in g:
+            under_way.remove(g.pop("under_way"))
 
 
 def stable_id() -> str | None:

@@ -5,6 +5,7 @@ In the database and not in Redis, so that the promise holds with Redis away, and
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, delete, select, update
@@ -33,7 +34,7 @@ class RequestStore:
         self._database = database
 
     def begin(self, tenant: str, key: str, request: str | None, *, in_flight: float) -> Begun:
-        """Take a key, if nobody has it, or if its request has been under way for more than `in_flight` seconds."""
+        """Take a key, if nobody has it, or if its request was not heard of for more than `in_flight` seconds."""
         token, now = secrets.token_hex(16), int(time.time())
         row = {"tenant": tenant, "key": key, "request": request, "token": token, "began_at": now}
         is_it = (requests.c.tenant == tenant) & (requests.c.key == key)
@@ -50,6 +51,12 @@ class RequestStore:
         with self._database.write() as connection:
             mine = update(requests).where(_held(tenant, key, token))
             connection.execute(mine.values(request=request, answer=answer))
+
+    def touch(self, tokens: Sequence[str]) -> None:
+        """Say that requests are still under way."""
+        with self._database.write() as connection:
+            mine = update(requests).where(requests.c.token.in_(tokens), requests.c.answer.is_(None))
+            connection.execute(mine.values(began_at=int(time.time())))
 
     def drop(self, tenant: str, key: str, token: str) -> None:
         """Forget a request: its key is as good as new."""
