@@ -85,6 +85,29 @@ class Config(BaseSettings):
         default=False, description="Webhooks to private addresses and any port, for tests and private networks."
     )
 
+    # Notifications
+    mail_url: SecretStr | None = Field(
+        default=None,
+        description="Mail server, `smtp://user:password@host:587` or `smtps://`. Empty: the local outbox.",
+    )
+    mail_from: str = Field(default="", description="Sender of mail, `Name <address>`; needed with MAIL_URL.")
+    sms_url: SecretStr | None = Field(
+        default=None,
+        description="SMS: `twilio://SID:TOKEN@api.twilio.com?from=+1555...`, or `https://` for any service that takes "
+        "JSON. Empty: the outbox.",
+    )
+    push_url: SecretStr | None = Field(
+        default=None, description="Push: `ntfy://TOKEN@host/prefix-`, or `https://` as for SMS. Empty: the outbox."
+    )
+    channel_timeout: float = Field(
+        default=15.0, gt=0, le=60, description="Seconds that one word of a channel may take."
+    )
+    events_dir: Path | None = Field(default=None, description="Folder with events of your own, beside those shipped.")
+    notification_hourly_limit: int = Field(
+        default=60, ge=0, description="Messages a user gets by one channel in an hour, urgent ones apart. 0: no limit."
+    )
+    notification_days: int = Field(default=90, ge=1, description="Days that notifications are kept.")
+
     # Documents
     pdf_engine: str = Field(default="pypdf", pattern="^(pypdf|pdfium)$", description="`pypdf` or `pdfium`.")
     max_pages: int = Field(default=5000, ge=1, description="Pages taken from one document.")

@@ -6,15 +6,20 @@ from pydantic import SecretStr
 from redis import Redis
 
 from config import Config
+from jobs.domain.notifications import Channel
+from jobs.providers.channels import Sender, build_channels
 from jobs.providers.embedder import Embedder, build_embedder
 from jobs.providers.llm import LanguageModel, build_language_model
 from jobs.providers.redis_check import connect
+from jobs.providers.templates import EventTexts, load_events
 from jobs.stores.blobs import BlobStore, build_blobs
 from jobs.stores.database import Database
 from jobs.stores.documents import DocumentStore
 from jobs.stores.effects import EffectStore
+from jobs.stores.notifications import NotificationStore
 from jobs.stores.requests import RequestStore
 from jobs.stores.search import SearchIndex
+from jobs.stores.users import UserStore
 from jobs.stores.work import WorkStore
 
 
@@ -33,6 +38,10 @@ class Services:
     work: WorkStore
     requests: RequestStore
     effects: EffectStore
+    users: UserStore
+    notifications: NotificationStore
+    channels: dict[Channel, Sender]
+    event_texts: EventTexts
 
     def after_fork(self) -> None:
         """Let go of connections inherited from the parent process."""
@@ -63,6 +72,16 @@ def build_services(config: Config, redis: Redis | None = None) -> Services:
         work=WorkStore(database),
         requests=RequestStore(database),
         effects=EffectStore(database),
+        users=UserStore(database),
+        notifications=NotificationStore(database),
+        channels=build_channels(
+            _plain(config.mail_url),
+            config.mail_from,
+            _plain(config.sms_url),
+            _plain(config.push_url),
+            config.channel_timeout,
+        ),
+        event_texts=load_events(config.events_dir),
     )
 
 

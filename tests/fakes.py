@@ -11,10 +11,13 @@ from rq.serializers import JSONSerializer
 from config import QUEUES, Config, load_config
 from jobs.core.client import JobClient
 from jobs.core.runner import failure_of, run_failure_hook, run_with
+from jobs.providers.templates import load_events
 from jobs.services import Services
 from jobs.stores.database import Database
 from jobs.stores.effects import EffectStore
+from jobs.stores.notifications import NotificationStore
 from jobs.stores.requests import RequestStore
+from jobs.stores.users import UserStore
 from jobs.stores.work import WorkStore
 
 
@@ -33,6 +36,10 @@ def engine_services(redis: "Redis", config: Config | None = None, database: Data
         work=WorkStore(database) if database else absent,
         requests=RequestStore(database) if database else absent,
         effects=EffectStore(database) if database else absent,
+        users=UserStore(database) if database else absent,
+        notifications=NotificationStore(database) if database else absent,
+        channels={},
+        event_texts=load_events(),
     )
 
 

@@ -28,9 +28,12 @@ from jobs.domain.documents import (
     TooLarge,
     UnsupportedMedia,
 )
+from jobs.domain.notifications import BadContext, TextTooLong, UnknownEvent
 from jobs.stores.blobs import StorageError, StorageFull
 from jobs.stores.database import is_away
+from jobs.stores.notifications import NotificationNotFound
 from jobs.stores.schedules import ScheduleExists, ScheduleNotFound, ScheduleReadOnly, TooManySchedules
+from jobs.stores.users import UserExists, UserNotFound
 from jobs.webhooks import NoWebhook, NoWebhookSecret, WebhookUrlRefused
 from webapp.sse import TooManyStreams
 
@@ -43,6 +46,8 @@ STATUSES: dict[type[Exception], int] = {
     UnknownJobType: 404,
     ScheduleNotFound: 404,
     NoWebhook: 404,
+    NotificationNotFound: 404,
+    UserNotFound: 404,
     NoWebhookSecret: 404,
     BatchNotFound: 404,
     WrongState: 409,
@@ -52,9 +57,13 @@ STATUSES: dict[type[Exception], int] = {
     ScheduleReadOnly: 409,
     TooManySchedules: 409,
     TooManyWebhooks: 409,
+    UserExists: 409,
     DocumentNotReady: 400,
     InvalidArguments: 422,
     WebhookUrlRefused: 422,
+    UnknownEvent: 422,
+    BadContext: 422,
+    TextTooLong: 422,
     EmptyFile: 422,
     DocxBomb: 422,
     Corrupt: 422,

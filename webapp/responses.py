@@ -4,6 +4,7 @@ import base64
 import binascii
 from collections.abc import Callable
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from flask import Response, abort, jsonify
 
@@ -66,6 +67,11 @@ def decode_cursor(cursor: str | None, parse: Callable[[str], T]) -> T | None:
         return parse(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode())
     except (binascii.Error, UnicodeError, ValueError):
         abort(400, "This cursor is not one of ours.")
+
+
+def new_id(stable: str | None = None) -> str:
+    """Return the id of something new: the stable one of a request with an `Idempotency-Key`, else one of its own."""
+    return stable or uuid4().hex
 
 
 def row_id(text: str) -> int:

@@ -6,6 +6,7 @@ The migrations in `migrations/versions` create them; a test holds the two agains
 from jobs.stores.schema.base import Id, metadata
 from jobs.stores.schema.documents import documents, is_hidden, is_shown, pages, passages, vectors
 from jobs.stores.schema.effects import effects
+from jobs.stores.schema.notifications import deliveries, notifications, users
 from jobs.stores.schema.schedules import schedules
 from jobs.stores.schema.work import batches, requests, work
 
@@ -21,16 +22,19 @@ def is_ours(_object: object, name: str | None, kind: str, _reflected: bool, _com
 __all__ = [
     "Id",
     "batches",
+    "deliveries",
     "documents",
     "effects",
     "is_hidden",
     "is_ours",
     "is_shown",
     "metadata",
+    "notifications",
     "pages",
     "passages",
     "requests",
     "schedules",
+    "users",
     "vectors",
     "work",
 ]
