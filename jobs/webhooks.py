@@ -4,7 +4,7 @@ import json
 import time
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -69,6 +69,7 @@ class DeliverArgs(BaseModel):
     event: str
     occurred_at: str
     message_id: str
+    again: bool = Field(default=False, description="A client asked for it: it is told, though it was before.")
 
 
 class DeliverResult(BaseModel):
@@ -136,7 +137,13 @@ def deliver(ctx: JobContext, args: DeliverArgs) -> DeliverResult:
         return answer.status
 
     # The receiver is given the message's id as well: cut off in the middle, it is told again.
-    return DeliverResult(status=ctx.effect(f"webhook/{ctx.job_id}", send, channel="webhook", cut_off="again"))
+    return DeliverResult(status=ctx.effect(_key(ctx, args), send, channel="webhook", cut_off="again"))
+
+
+def _key(ctx: JobContext, args: DeliverArgs) -> str:
+    """Return under which key the ledger has this: an end is told once, whichever job does so."""
+    work = None if args.again else ctx.services.work.get(ctx.tenant, args.job_id)
+    return f"webhook/{args.job_id}/{args.hook}/{work.generation}" if work else f"webhook/{ctx.job_id}"
 
 
 def _again(services: Services, client: JobClient, tenant: str, delivery_id: str) -> JobView:
@@ -146,7 +153,7 @@ def _again(services: Services, client: JobClient, tenant: str, delivery_id: str)
     if not view.ended:
         return view
     last = Job.fetch(delivery_id, connection=services.redis, serializer=JSONSerializer)
-    args = DeliverArgs.model_validate(last.args[1])
+    args = DeliverArgs.model_validate(last.args[1]).model_copy(update={"again": True})
     started = client.start(DELIVER, args, tenant=tenant)
     record_delivery(services.redis, tenant, args.job_id, args.hook, started)
     return client.get(tenant, started)
@@ -156,8 +163,10 @@ def _body(ctx: JobContext, args: DeliverArgs) -> bytes | None:
     """Return the message; None if the job has been started again since."""
     state = args.event.removeprefix("job.")
     data: dict[str, Any] = {"id": args.job_id, "state": state}
+    services = ctx.services
+    client = JobClient(services.redis, result_ttl=services.config.result_ttl, work=services.work)
     try:
-        view = JobClient(ctx.services.redis, result_ttl=ctx.services.config.result_ttl).get(ctx.tenant, args.job_id)
+        view = client.get(ctx.tenant, args.job_id)
     except JobNotFound:  # it was kept for less time than this delivery took
         return _message(args, data)
     if view.state != state:

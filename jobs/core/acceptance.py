@@ -17,9 +17,10 @@ from rq.job import Job
 from jobs.core.enqueue import NewJob, UnknownDependency, enqueue
 from jobs.core.errors import JobCanceled
 from jobs.core.view import JobNotFound, JobView, Problem, read_job
-from jobs.core.webhooks import Webhook, add_webhook, follow
+from jobs.core.webhooks import MAX_WEBHOOKS, TooManyWebhooks, Webhook, WebhookView, add_webhook, follow
 from jobs.core.worker_parts.outage import AWAY
-from jobs.stores.work import CANCELED, COMPLETED, FAILED, OPEN, NewWork, Taken, Work, WorkStore
+from jobs.stores.work import WorkStore
+from jobs.stores.work_rows import CANCELED, COMPLETED, FAILED, OPEN, NewWork, Taken, Work
 
 _CONTENT = ("args", "queue", "description", "timeout", "retries", "ttl", "due", "depends_on", "runs_anyway", "marks")
 _AWAY_SECONDS = 1.0  # for which nobody asks Redis again after it did not answer
@@ -49,7 +50,6 @@ class Acceptance:
         Raises:
             UnknownDependency: the tenant has no job of an id that it is to depend on; nothing was accepted.
             TooManyWebhooks: the job that does the work has its share.
-            RedisError: the webhook could not be kept; the job is accepted.
         """
         job = accepted(job)
         taken = self._take(job, webhook)
@@ -64,11 +64,11 @@ class Acceptance:
 
     def restore(self, work: Work, *, rebuilt: bool = False) -> None:
         """Enqueue work that Redis does not have. `rebuilt`: what failed or was canceled before does not run again."""
-        job, webhook = new_job(work, rebuilt=rebuilt)
+        job, webhooks = new_job(work, rebuilt=rebuilt)
         parents = open_parents(self.store, job)
         if parents is None:
             return
-        if webhook:
+        for webhook in webhooks:
             add_webhook(self._redis, work.tenant, work.id, webhook, ttl=job.ttl)
         enqueue(self._redis, replace(job, depends_on=parents, fresh=True))
 
@@ -109,10 +109,15 @@ class Acceptance:
                 return taken
 
     def _follow(self, job: NewJob, taken: str, webhook: Webhook) -> None:
-        """Give a job that was there before one more webhook."""
-        known = follow(self._redis, job.tenant, taken, webhook, ttl=job.ttl)
-        if not known and self.bring_back(job.tenant, taken):
-            follow(self._redis, job.tenant, taken, webhook, ttl=job.ttl)
+        """Give a job that was there before one more webhook; what Redis does not take now, the reconciler sees to."""
+        self.store.add_webhook(job.tenant, taken, lambda content: _with_webhook(content, webhook))
+        if self.redis_is_away:
+            return
+        try:
+            if not follow(self._redis, job.tenant, taken, webhook, ttl=job.ttl):
+                self.bring_back(job.tenant, taken)
+        except AWAY:
+            self.mark_away()
 
     def _has_ended(self, tenant: str, job_id: str) -> bool:
         """Look whether open work was ended by others than us; then its row says so from now on."""
@@ -191,29 +196,42 @@ def new_work(job: NewJob, webhook: Webhook | None = None, batch_id: str | None =
         fresh=job.fresh,
         reuse_seconds=job.reuse_seconds,
         batch_id=batch_id,
+        webhooks=1 if webhook else 0,
     )
 
 
 def content(job: NewJob, webhook: Webhook | None = None) -> str:
     """Return what it takes to enqueue a job, as JSON."""
     fields: dict[str, Any] = {name: getattr(job, name) for name in _CONTENT}
-    if webhook:
-        fields["webhook"] = vars(webhook)
+    fields["webhooks"] = [vars(webhook)] if webhook else []
+    return _dump(fields)
+
+
+def _with_webhook(content: str, webhook: Webhook) -> str | None:
+    fields = json.loads(content)
+    if vars(webhook) in fields["webhooks"]:
+        return None
+    if len(fields["webhooks"]) == MAX_WEBHOOKS:
+        raise TooManyWebhooks
+    return _dump({**fields, "webhooks": [*fields["webhooks"], vars(webhook)]})
+
+
+def _dump(fields: dict[str, Any]) -> str:
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), default=dict)
 
 
-def new_job(work: Work, *, rebuilt: bool = False) -> tuple[NewJob, Webhook | None]:
-    """Return the job of accepted work, ready to be enqueued, and its webhook."""
+def new_job(work: Work, *, rebuilt: bool = False) -> tuple[NewJob, list[Webhook]]:
+    """Return the job of accepted work, ready to be enqueued, and its webhooks."""
     fields = json.loads(work.content)
-    webhook = fields.pop("webhook", None)
+    webhooks = [Webhook(**webhook) for webhook in fields.pop("webhooks", [])]
     if rebuilt:
         fields["marks"]["rebuilt"] = True
-    return NewJob(id=work.id, tenant=work.tenant, type=work.type, **fields), Webhook(**webhook) if webhook else None
+    return NewJob(id=work.id, tenant=work.tenant, type=work.type, **fields), webhooks
 
 
 def view_of(work: Work) -> JobView:
     """Return a job as its row has it: what it said while it ran, and its attempts, are not among that."""
-    job, _ = new_job(work)
+    job, webhooks = new_job(work)
     due = datetime.fromtimestamp(job.due, UTC) if job.due and job.due > time.time() else None
     return JobView(
         id=work.id,
@@ -230,6 +248,7 @@ def view_of(work: Work) -> JobView:
         depends_on=list(job.depends_on),
         result=json.loads(work.result) if work.result else None,
         error=_problem(work),
+        webhooks=[WebhookView(host=webhook.host, deliveries=[]) for webhook in webhooks],
         from_row=True,
     )
 

@@ -22,7 +22,8 @@ from jobs.core.errors import InvalidArguments
 from jobs.core.spec import get_job_type
 from jobs.core.worker_parts.outage import AWAY
 from jobs.core.worker_parts.scripts import call
-from jobs.stores.work import OPEN, AcceptedBatch, WorkStore
+from jobs.stores.work import WorkStore
+from jobs.stores.work_rows import OPEN, AcceptedBatch
 
 CALLBACK = 2**32 - 1  # stands for a number
 log = logging.getLogger(__name__)

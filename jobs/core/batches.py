@@ -23,7 +23,8 @@ from jobs.core.errors import InvalidArguments
 from jobs.core.view import END_STATES, JobView, read_jobs
 from jobs.core.worker_parts.outage import AWAY
 from jobs.core.worker_parts.scripts import call
-from jobs.stores.work import OPEN, AcceptedBatch, WorkStore
+from jobs.stores.work import WorkStore
+from jobs.stores.work_rows import OPEN, AcceptedBatch
 
 MAX_JOBS = 10_000
 STATES = ("queued", "scheduled", "waiting", "running", "retrying", "paused", "completed", "failed", "canceled")

@@ -24,9 +24,11 @@ from jobs.core.acceptance import Acceptance
 from jobs.core.batch_intake import BatchOvertaken, Intake
 from jobs.core.batches import PIECE, look
 from jobs.core.enqueue import UnknownDependency
+from jobs.core.telling import tell_ends
 from jobs.core.view import END_STATES, read_jobs
 from jobs.core.worker_parts.scripts import call
-from jobs.stores.work import Work, WorkStore
+from jobs.stores.work import WorkStore
+from jobs.stores.work_rows import Work
 
 YOUNG_SECONDS = 5.0  # whoever accepted it may be about to enqueue it
 _PAGE = 500
@@ -38,13 +40,14 @@ _REGISTRIES = {"scheduled": "scheduled", "deferred": "deferred", "started": "wip
 @dataclass
 class Reconciled:
     """How much work was started anew since Redis had lost it, put back since nobody held it, replaced since its hash
-    could not be read, and recorded as ended; how many batches were started anew."""
+    could not be read, and recorded as ended; how many batches and deliveries of webhooks were started anew."""
 
     restored: int = 0
     put_back: int = 0
     replaced: int = 0
     ended: int = 0
     batches: int = 0
+    told: int = 0
 
 
 @dataclass
@@ -91,6 +94,7 @@ def reconcile(
     for batch in store.open_batches(before):
         beat()
         _reconcile_batch(redis, store, batch.tenant, batch.id, done)
+    done.told = tell_ends(redis, store, before, beat)
     return done
 
 

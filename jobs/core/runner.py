@@ -40,7 +40,7 @@ from jobs.core.statistics import attempt_failed
 from jobs.core.view import attempt_record
 from jobs.core.worker_parts.outage import until_back, waits
 from jobs.stores.database import is_away
-from jobs.stores.work import CANCELED, COMPLETED, FAILED, Work
+from jobs.stores.work_rows import CANCELED, COMPLETED, FAILED, Work
 
 if TYPE_CHECKING:
     from jobs.services import Services

@@ -97,6 +97,17 @@ def last_deliveries(fields: Mapping[bytes, bytes]) -> list[str]:
     return [ids[-1] for _, ids in _deliveries(fields) if ids]
 
 
+def newest_deliveries(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Return the newest delivery of each webhook by the webhook's id, from the hash of a job's webhooks."""
+    newest: dict[str, tuple[str, str]] = {}
+    for name, value in fields.items():
+        kind, _, delivery_id = name.decode().partition(":")
+        if kind == "delivery":
+            hook, _, at = value.decode().partition(" ")
+            newest[hook] = max(newest.get(hook, ("", "")), (at, delivery_id))
+    return {hook: delivery_id for hook, (_at, delivery_id) in newest.items()}
+
+
 def read_webhooks(fields: Mapping[bytes, bytes]) -> list[WebhookView]:
     """Return a job's webhooks from the hash that keeps them."""
     return [WebhookView(host=host, deliveries=ids) for host, ids in _deliveries(fields)]

@@ -5,90 +5,28 @@ that raises its `generation`, and only the attempt of the newest generation can 
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Row, bindparam, case, delete, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, case, delete, insert, select, update
 
 from jobs.stores.database import Database, inserted, utc
-from jobs.stores.schema import batches, work
+from jobs.stores.schema import batches, is_untold, work
+from jobs.stores.work_rows import (
+    COMPLETED,
+    OPEN,
+    AcceptedBatch,
+    Claim,
+    NewWork,
+    Taken,
+    Work,
+    batch_of,
+    row_of,
+    work_of,
+)
 
-OPEN, COMPLETED, FAILED, CANCELED = "open", "completed", "failed", "canceled"
 _PURGED = 1000  # rows in one transaction
-
-
-@dataclass(frozen=True)
-class NewWork:
-    """Work to be accepted. `content` is JSON: all that is needed to enqueue the job; `keep` is in seconds.
-
-    With a `fingerprint`, an equal one of the tenant that is open, or completed at most `reuse_seconds` ago, is the same
-    work, unless a `fresh` one is asked for.
-    """
-
-    id: str
-    tenant: str
-    type: str
-    content: str
-    keep: int
-    fingerprint: str | None = None
-    fresh: bool = False
-    reuse_seconds: int = 0
-    batch_id: str | None = None
-
-
-@dataclass(frozen=True)
-class Work:
-    """Accepted work as it stands. `result` is JSON; times are in UTC."""
-
-    number: int
-    id: str
-    tenant: str
-    type: str
-    batch_id: str | None
-    content: str
-    fingerprint: str | None
-    state: str
-    generation: int
-    keep: int
-    result: str | None
-    error_code: str | None
-    error_message: str | None
-    created_at: datetime
-    ended_at: datetime | None
-    forget_at: int | None
-
-
-@dataclass(frozen=True)
-class Taken:
-    """The work that does what was asked for: new, or one that was there before, in its state."""
-
-    id: str
-    state: str
-    is_new: bool = False
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What an attempt that is about to run finds. `generation` is its own, None if it is not to run."""
-
-    generation: int | None
-    work: Work
-
-
-@dataclass(frozen=True)
-class AcceptedBatch:
-    """A batch that was accepted; its jobs are rows of work, and so is the one that follows them all."""
-
-    id: str
-    tenant: str
-    name: str
-    total: int
-    callback_id: str | None
-    state: str
-    created_at: datetime
-    number: int = 0
 
 
 def _reopened() -> dict[str, Any]:
@@ -136,7 +74,7 @@ class WorkStore:
         with self._database.write() as connection:
             row = {name: value for name, value in vars(batch).items() if name != "number"}
             if inserted(connection, batches, row):
-                connection.execute(insert(work), [_row(job) for job in jobs])
+                connection.execute(insert(work), [row_of(job) for job in jobs])
 
     def get(self, tenant: str, work_id: str) -> Work | None:
         """Return a tenant's work, or None if it has none of that id."""
@@ -155,14 +93,14 @@ class WorkStore:
         """Return the batches under way that were accepted before a time."""
         query = select(batches).where(batches.c.state == OPEN, batches.c.created_at < before)
         with self._database.read() as connection:
-            return [_batch(row) for row in connection.execute(query.order_by(batches.c.number))]
+            return [batch_of(row) for row in connection.execute(query.order_by(batches.c.number))]
 
     def batch(self, tenant: str, batch_id: str) -> AcceptedBatch | None:
         """Return a tenant's batch, or None if it has none of that id."""
         with self._database.read() as connection:
             query = select(batches).where(batches.c.id == batch_id, batches.c.tenant == tenant)
             row = connection.execute(query).first()
-        return _batch(row) if row else None
+        return batch_of(row) if row else None
 
     def list_batches(self, tenant: str, *, before: int | None, limit: int) -> list[AcceptedBatch]:
         """Return a tenant's batches, newest first, from right before a number on."""
@@ -170,7 +108,7 @@ class WorkStore:
         if before is not None:
             query = query.where(batches.c.number < before)
         with self._database.read() as connection:
-            return [_batch(row) for row in connection.execute(query.order_by(batches.c.number.desc()).limit(limit))]
+            return [batch_of(row) for row in connection.execute(query.order_by(batches.c.number.desc()).limit(limit))]
 
     def of_batch(self, batch_id: str) -> list[Work]:
         """Return a batch's work, in its order."""
@@ -186,9 +124,9 @@ class WorkStore:
         with self._database.write() as connection:
             row = connection.execute(claimed, {"claimed_id": work_id}).first()
             if row is not None:
-                return Claim(row.generation, _work(row))
+                return Claim(row.generation, work_of(row))
             row = connection.execute(select(work).where(work.c.id == work_id)).first()
-            return Claim(None, _work(row)) if row else None
+            return Claim(None, work_of(row)) if row else None
 
     def reopen(self, work_id: str) -> None:
         """Let work that has ended begin again."""
@@ -212,6 +150,26 @@ class WorkStore:
         with self._database.write() as connection:
             ended = ended.values(ended_at=datetime.now(UTC), forget_at=until, **values)
             return connection.execute(ended).rowcount > 0
+
+    def add_webhook(self, tenant: str, work_id: str, add: Callable[[str], str | None]) -> None:
+        """Have one more webhook told of work; `add` returns the content with it, None if it has it."""
+        mine = (work.c.id == work_id) & (work.c.tenant == tenant)
+        with self._database.write() as connection:
+            known = connection.execute(select(work.c.content).where(mine).with_for_update()).scalar()
+            if known is not None and (content := add(known)) is not None:
+                values = {"content": content, "webhooks": work.c.webhooks + 1, "told": -1}
+                connection.execute(update(work).where(mine).values(**values))
+
+    def untold(self, *, after: int, before: datetime, limit: int) -> list[Work]:
+        """Return work that ended before a time and of whose end not all webhooks are known to have been told."""
+        ended = (work.c.state != OPEN, work.c.ended_at < before)
+        return self._every(is_untold, *ended, work.c.number > after, limit=limit)
+
+    def mark_told(self, work_id: str, generation: int) -> None:
+        """Note that every webhook has been told of the end of a generation, or given up."""
+        with self._database.write() as connection:
+            told = update(work).where(work.c.id == work_id, work.c.generation == generation)
+            connection.execute(told.values(told=generation))
 
     def end_batch(self, batch_id: str, keep: int) -> None:
         """Record that all jobs of a batch have ended."""
@@ -251,7 +209,7 @@ class WorkStore:
     def _every(self, *conditions: Any, limit: int | None = None) -> list[Work]:
         query = select(work).where(*conditions).order_by(work.c.number).limit(limit)
         with self._database.read() as connection:
-            return [_work(row) for row in connection.execute(query)]
+            return [work_of(row) for row in connection.execute(query)]
 
 
 def _accept(connection: Connection, new: NewWork) -> Taken:
@@ -260,7 +218,7 @@ def _accept(connection: Connection, new: NewWork) -> Taken:
         connection.execute(update(work).where(*equal, work.c.id != new.id).values(fingerprint=None))
     elif new.fingerprint and (same := _reusable(connection, new)):
         return same
-    if inserted(connection, work, _row(new)):
+    if inserted(connection, work, row_of(new)):
         return Taken(new.id, OPEN, is_new=True)
     there = connection.execute(select(work.c.id, work.c.state).where(_is_the_same(new))).first()
     return Taken(str(there.id), str(there.state)) if there else _accept(connection, new)  # it has ended between the two
@@ -284,17 +242,3 @@ def _reusable(connection: Connection, new: NewWork) -> Taken | None:
     fresh = ended_at is not None and (datetime.now(UTC) - ended_at).total_seconds() <= new.reuse_seconds
     usable = newest.state == OPEN or (newest.state == COMPLETED and fresh)
     return Taken(str(newest.id), str(newest.state)) if usable else None
-
-
-def _row(new: NewWork) -> dict[str, Any]:
-    row = {name: value for name, value in vars(new).items() if name not in ("reuse_seconds", "fresh")}
-    return row | {"state": OPEN, "generation": 0, "created_at": datetime.now(UTC)}
-
-
-def _work(row: Row[Any]) -> Work:
-    return Work(**{**row._mapping, "created_at": utc(row.created_at), "ended_at": utc(row.ended_at)})
-
-
-def _batch(row: Row[Any]) -> AcceptedBatch:
-    fields = {name: value for name, value in row._mapping.items() if name != "forget_at"}
-    return AcceptedBatch(**{**fields, "created_at": utc(row.created_at)})

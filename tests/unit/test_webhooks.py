@@ -209,6 +209,7 @@ def test_a_job_that_is_kept_for_less_than_its_delivery_takes_is_told_of(
     deliver()
     job_id = job_of(hook)
     services.redis.delete(f"rq:job:{job_id}")
+    services.work.delete(TENANT, job_id)
     sweep(services.redis, time.time())
     make_due(services)
     run_jobs(services)

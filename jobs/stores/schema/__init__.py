@@ -8,7 +8,7 @@ from jobs.stores.schema.documents import documents, is_hidden, is_shown, pages, 
 from jobs.stores.schema.effects import effects
 from jobs.stores.schema.notifications import deliveries, notifications, users
 from jobs.stores.schema.schedules import schedules
-from jobs.stores.schema.work import batches, requests, work
+from jobs.stores.schema.work import batches, is_untold, requests, work
 
 # `passage_terms` is an FTS5 table with its shadow tables on SQLite, a table with a tsvector on PostgreSQL.
 LEXICAL_TABLES = ("passage_terms", "passage_vocabulary")
@@ -28,6 +28,7 @@ __all__ = [
     "is_hidden",
     "is_ours",
     "is_shown",
+    "is_untold",
     "metadata",
     "notifications",
     "pages",

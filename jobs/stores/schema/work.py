@@ -23,6 +23,8 @@ work = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("ended_at", DateTime(timezone=True)),
     Column("forget_at", BigInteger),  # seconds since 1970
+    Column("webhooks", Integer, nullable=False, server_default="0"),  # how many are told of its end
+    Column("told", Integer, nullable=False, server_default="-1"),  # the generation whose end they have been told of
     sqlite_autoincrement=True,
 )
 
@@ -37,6 +39,8 @@ Index(
     postgresql_where=is_open,
 )
 Index("ix_work_fingerprint", work.c.tenant, work.c.fingerprint, work.c.number)
+is_untold = (work.c.webhooks > 0) & (work.c.told != work.c.generation)
+Index("ix_work_untold", work.c.number, sqlite_where=is_untold, postgresql_where=is_untold)
 Index("ix_work_batch", work.c.batch_id)
 Index("ix_work_forget_at", work.c.forget_at)
 

@@ -20,7 +20,7 @@ from jobs.core.view import JobNotFound
 from jobs.core.webhooks import Webhook
 from jobs.services import Services
 from jobs.stores.database import Database
-from jobs.stores.work import COMPLETED, FAILED, OPEN
+from jobs.stores.work_rows import COMPLETED, FAILED, OPEN
 from tests.fakes import engine_services, job_client, run_jobs
 
 TENANT = "acme"

@@ -15,7 +15,7 @@ from jobs.core.reconcile import Reconciled, reconcile
 from jobs.maintenance import Nothing, reconcile_work
 from jobs.services import Services
 from jobs.stores.database import Database
-from jobs.stores.work import COMPLETED
+from jobs.stores.work_rows import COMPLETED
 from tests.fakes import engine_services, job_client, make_due, run_jobs
 
 TENANT = "acme"

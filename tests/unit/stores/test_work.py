@@ -7,15 +7,8 @@ from threading import Barrier, Thread
 import pytest
 
 from jobs.stores.database import Database
-from jobs.stores.work import (
-    CANCELED,
-    COMPLETED,
-    FAILED,
-    OPEN,
-    AcceptedBatch,
-    NewWork,
-    WorkStore,
-)
+from jobs.stores.work import WorkStore
+from jobs.stores.work_rows import CANCELED, COMPLETED, FAILED, OPEN, AcceptedBatch, NewWork
 
 
 @pytest.fixture
