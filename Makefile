@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo run test lint bench bench-worker faults-worker key clean
+.PHONY: help demo run test lint bench bench-worker faults faults-worker key clean
 help:
 	@echo "make demo   install, start everything, read the example PDFs, ask two questions"
 	@echo "make run    start web, worker and scheduler on http://127.0.0.1:8000; Ctrl-C stops them"
 	@echo "make test   style, types, import rules and tests"
 	@echo "make lint   the same without the tests"
 	@echo "make bench  measure: the tables of docs/performance.md (bench-worker: beside other queues, which it installs)"
+	@echo "make faults  break the running service in twenty ways under load: the table of docs/reliability.md (SEED=n)"
 	@echo "make faults-worker  kill workers 100 times in each of five ways, under load, and count what was lost"
 	@echo "make key    print a new API key and its entry for API_KEYS (TENANT=name)"
 	@echo "make clean  remove the virtual environment and the caches; keeps var/"
@@ -40,6 +41,9 @@ bench: $(VENV)/.installed-dev
 
 bench-worker: $(VENV)/.installed-dev .venv-bench/.installed
 	$(BIN)/python -m bench.worker --peers .venv-bench/bin
+
+faults: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED))
 
 faults-worker: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.integration.worker.faults --kills 100
