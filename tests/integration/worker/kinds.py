@@ -150,3 +150,19 @@ def steps(ctx: JobContext, args: Steps) -> int:
         return number
 
     return sum(ctx.step(f"step-{number}", take, number) for number in range(args.count))
+
+
+class Note(BaseModel):
+    """A file to write into, and how long to go on after that."""
+
+    path: str
+    seconds: float = 0
+
+
+@job("probe.note", retries=20, backoff=QUICK)
+def note(ctx: JobContext, args: Note) -> int:
+    """Write down that this job has begun, where no loss of Redis reaches; return which attempt it is."""
+    with open(args.path, "a", encoding="utf-8") as file:
+        file.write(f"{ctx.job_id}\n")
+    time.sleep(args.seconds)
+    return ctx.attempt
