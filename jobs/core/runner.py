@@ -38,7 +38,7 @@ from jobs.core.shutdown import stop_if_asked
 from jobs.core.spec import Failure, JobType, discover, get_job_type
 from jobs.core.statistics import attempt_failed
 from jobs.core.view import attempt_record
-from jobs.core.worker_parts.outage import until_back, waits
+from jobs.core.worker_parts.outage import AWAY, until_back, waits
 from jobs.stores.database import is_away
 from jobs.stores.work_rows import CANCELED, COMPLETED, FAILED, Work
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UNEXPECTED = "internal_error"
-MAX_OUTAGES = 60  # of the database in a job's life; each is waited for, up to a minute
+MAX_OUTAGES = 60  # of the database and of Redis in a job's life; each is waited for, up to a minute
 
 
 def run(name: str, args: dict[str, Any]) -> Any:
@@ -70,8 +70,8 @@ def run_with(services: "Services", job: Job, name: str, args: dict[str, Any]) ->
     except Exception as error:
         if isinstance(error, JobCanceled):
             raise
-        if is_away(error):
-            _await_database(services, job, error)
+        if is_away(error) or isinstance(error, AWAY):
+            _await_surroundings(services, job, error)
         _log(job, error)
         wait = _record(services, job, error)
         if wait is None:
@@ -104,13 +104,13 @@ def _kept_outcome(work: Work) -> Any:
     raise KeptFailure(work.error_code or UNEXPECTED, work.error_message or "")
 
 
-def _await_database(services: "Services", job: Job, error: Exception) -> None:
-    """Wait while the database is away, and let the job begin again: what it cannot help uses up no attempt.
+def _await_surroundings(services: "Services", job: Job, error: Exception) -> None:
+    """Wait while the database or Redis is away, and let the job begin again: what it cannot help uses up no attempt.
 
     Returns when it has waited in vain too often: then the error counts as any other.
     """
     key = keys.state(job.meta["tenant"], job.id)
-    log.warning("job %s, %s: the database does not do its work: %s", job.id, job.description, type(error).__name__)
+    log.warning("job %s, %s: what it stands on does not do its work: %s", job.id, job.description, type(error).__name__)
     if until_back(lambda: services.redis.hincrby(key, "outages", 1)) > MAX_OUTAGES:
         return
     services.redis.expire(key, services.config.result_ttl)

@@ -1,12 +1,20 @@
 """Attempts: what is tried again, after which wait, and what is not done twice."""
 
+from dataclasses import replace
+from typing import cast
+
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+from rq.job import Job
+from rq.serializers import JSONSerializer
 
 from jobs.core import spec
 from jobs.core.client import JobClient, WrongState
 from jobs.core.context import JobContext
-from jobs.core.errors import NonRetryableError, RetryableError
+from jobs.core.errors import Interrupted, NonRetryableError, RetryableError
+from jobs.core.runner import run_with
 from jobs.services import Services
+from jobs.stores.database import Database
 from tests.fakes import make_due, run_jobs
 from tests.unit.core.conftest import TENANT, Counted, WordArgs
 
@@ -156,3 +164,29 @@ def test_a_child_job_is_started_once_over_all_attempts(services: Services, clien
     child_id = client.get(TENANT, job_id).result
     assert client.get(TENANT, child_id).result == TENANT
     assert len(client.list(TENANT).jobs) == 2
+
+
+def test_a_redis_that_is_away_uses_up_no_attempt(services: Services, client: JobClient) -> None:
+    """The job begins again when Redis is back: it has no retries, and needs none."""
+    runs: list[int] = []
+
+    @spec.job("words.cut", retries=0)
+    def cut(ctx: JobContext, args: WordArgs) -> str:
+        runs.append(ctx.attempt)
+        if len(runs) == 1:
+            raise RedisConnectionError
+        return "done"
+
+    job = Job.fetch(client.start("words.cut", {"word": "x"}, tenant=TENANT), services.redis, JSONSerializer)
+    services = replace(services, database=cast(Database, Answering()))
+    with pytest.raises(Interrupted):
+        run_with(services, job, *job.args)
+    assert run_with(services, job, *job.args) == "done"
+    assert (runs, client.get(TENANT, job.id).attempts) == ([1, 1], [])
+
+
+class Answering:
+    """A database that is there."""
+
+    def answers(self) -> bool:
+        return True
