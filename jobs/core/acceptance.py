@@ -169,8 +169,8 @@ class Acceptance:
 
 
 def accepted(job: NewJob) -> NewJob:
-    """Return a job that knows of its row; its end is told to that."""
-    return replace(job, marks={**job.marks, "hook": True, "work": True})
+    """Return a job that knows of its row."""
+    return replace(job, marks={**job.marks, "work": True})
 
 
 def open_parents(store: WorkStore, job: NewJob) -> list[str] | None:

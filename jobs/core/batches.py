@@ -19,7 +19,7 @@ from rq.utils import utcformat
 from jobs.core import keys
 from jobs.core.batch_intake import Intake, JobSpec, member_id
 from jobs.core.client import stop_running
-from jobs.core.errors import InvalidArguments
+from jobs.core.errors import InvalidArguments, JobCanceled
 from jobs.core.view import END_STATES, JobView, read_jobs
 from jobs.core.worker_parts.outage import AWAY
 from jobs.core.worker_parts.scripts import call
@@ -212,6 +212,8 @@ class BatchClient:
         if view.ended_at and not view.canceled_at:
             raise BatchEnded(view)
         _cancel(self._redis, tenant, batch_id, view.total, self._ttl, self._piece)
+        if self._work:  # all at once; one that is running and completes all the same is recorded as completed
+            self._work.cancel_batch(batch_id, JobCanceled.code, str(JobCanceled()), callback_id=view.callback_id or "")
         return self.get(tenant, batch_id)
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, case, d
 from jobs.stores.database import Database, inserted, utc
 from jobs.stores.schema import batches, is_untold, work
 from jobs.stores.work_rows import (
+    CANCELED,
     COMPLETED,
     OPEN,
     AcceptedBatch,
@@ -176,6 +177,13 @@ class WorkStore:
         with self._database.write() as connection:
             ended = update(batches).where(batches.c.id == batch_id, batches.c.state == OPEN)
             connection.execute(ended.values(state="ended", forget_at=int(time.time()) + keep))
+
+    def cancel_batch(self, batch_id: str, code: str, message: str, *, callback_id: str) -> None:
+        """Record that what is open of a batch was canceled; the job that follows it was not."""
+        members = update(work).where(work.c.batch_id == batch_id, work.c.id != callback_id, work.c.state == OPEN)
+        values, until = {"state": CANCELED, "error_code": code, "error_message": message}, int(time.time())
+        with self._database.write() as connection:
+            connection.execute(members.values(ended_at=datetime.now(UTC), forget_at=work.c.keep + until, **values))
 
     def delete(self, tenant: str, work_id: str) -> None:
         """Forget work."""

@@ -9,6 +9,8 @@ from pydantic import BaseModel
 from redis import Redis
 
 from jobs.core import keys, spec
+from jobs.core.batch_intake import JobSpec
+from jobs.core.batches import BatchClient
 from jobs.core.client import JobClient
 from jobs.core.context import JobContext
 from jobs.core.enqueue import UnknownDependency
@@ -199,3 +201,29 @@ def test_deleted_work_does_not_come_back(services: Services, client: JobClient) 
     with pytest.raises(JobNotFound):
         client.get(TENANT, job_id)
     assert OPEN not in {work.state for work in services.work.known(TENANT, [job_id]).values()}
+
+
+@pytest.mark.usefixtures("ran")
+def test_a_canceled_batch_is_canceled_in_its_rows_at_once(services: Services, ran: list[str]) -> None:
+    """A wipe right after brings none of it back; its callback runs all the same."""
+    batches = BatchClient(services.redis, result_ttl=60, work=services.work)
+    specs = [JobSpec("test.say", {"word": str(number)}) for number in range(5)]
+    batch_id = batches.start(specs, tenant=TENANT, on_complete=JobSpec("test.say", {"word": "callback"}))
+    batches.cancel(TENANT, batch_id)
+    assert not services.redis.exists("offstage:untold")
+    services.redis.flushall()
+    for _ in range(2):
+        restored(services)
+        batches.get(TENANT, batch_id)  # it sees that the last one has ended
+    members = [work.state for work in services.work.of_batch(batch_id)][:5]
+    assert (ran, members) == (["callback"], ["canceled"] * 5)
+
+
+@pytest.mark.usefixtures("ran")
+def test_a_job_canceled_with_the_one_that_it_depends_on_stays_so(services: Services, client: JobClient) -> None:
+    """Its row follows with the next round of the reconciler, or by what it depends on after a wipe."""
+    parent = say(client)
+    children = [say(client, depends_on=[parent]) for _ in range(2)]
+    client.cancel(TENANT, parent)
+    reconcile(services.redis, services.work, young=0)
+    assert {state(services, job_id) for job_id in (parent, *children)} == {"canceled"}
