@@ -9,9 +9,10 @@ from itertools import count, groupby
 from pathlib import Path
 from random import Random
 
-from tests.faults.faults import FAULTS, Fault, Scene
+from tests.faults.faults import FAULTS
 from tests.faults.load import Load, Refused
 from tests.faults.outside import Outside, outside
+from tests.faults.scene import Fault, Scene
 from tests.faults.stack import Service, running
 from tests.faults.verdict import DRAIN_SECONDS, HEADER, Verdict, counter, drain, judge
 
@@ -24,7 +25,7 @@ def run_all(faults: list[Fault], seed: int, folder: Path, *, short: bool = False
     verdicts, serials = [], count(1)
     with outside() as beyond:
         for kind, some in groupby(sorted(faults, key=lambda one: one.database, reverse=True), lambda one: one.database):
-            with running(folder / kind, kind, f"{beyond.url}/v1") as service:
+            with running(folder / kind, kind, beyond) as service:
                 for fault in some:
                     verdicts.append(run(fault, service, beyond, seed, serials, short=short))
                     print(verdicts[-1].row, *verdicts[-1].details[:5], sep="\n  ", flush=True)  # noqa: T201

@@ -4,63 +4,21 @@ import os
 import resource
 import signal
 import sqlite3
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from random import Random
 
 from redis.exceptions import RedisError
 
 from tests.faults.clock import shifted_clock
-from tests.faults.load import Load
-from tests.faults.outside import MODEL_MOODS, Outside
-from tests.faults.stack import Process, Service
+from tests.faults.outside import MODEL_MOODS
+from tests.faults.scene import FAULTS, Scene, fault
+from tests.faults.stack import Process
+
+__all__ = ["FAULTS"]
 
 _HUNG_SECONDS = 20.0
-
-
-@dataclass
-class Scene:
-    """What a fault has to do with. `short` asks for few repetitions."""
-
-    service: Service
-    load: Load
-    outside: Outside
-    random: Random
-    short: bool = False
-
-    def times(self, full: int, short: int) -> range:
-        """Return how often to do it."""
-        return range(short if self.short else full)
-
-    def wait(self, seconds: float) -> None:
-        """Let the load go on."""
-        time.sleep(seconds)
-
-
-@dataclass(frozen=True)
-class Fault:
-    """`database` is the kind that it is for; `short` ones are in the form for CI."""
-
-    name: str
-    inject: Callable[[Scene], int]
-    database: str = "sqlite"
-    short: bool = False
-
-
-FAULTS: list[Fault] = []
-
-
-def fault(name: str, *, database: str = "sqlite", short: bool = False) -> Callable[[Callable[[Scene], int]], object]:
-    """Declare a fault."""
-
-    def declare(inject: Callable[[Scene], int]) -> object:
-        FAULTS.append(Fault(name, inject, database, short))
-        return inject
-
-    return declare
 
 
 def _kill_now_and_then(scene: Scene, prefix: str, choose: Callable[[Process], list[int]]) -> int:
@@ -242,8 +200,31 @@ def spoil_model(scene: Scene) -> int:
             assert answer is not None
             assert answer.status_code == 200, (mood, answer.status_code, answer.text)
             asked += 1
+    assert scene.outside.asked >= asked, "the model was not asked"
     scene.outside.mood = "normal"
     return asked
+
+
+@fault("mail server refuses, drops after DATA, hangs after DATA")
+def spoil_mail(scene: Scene) -> int:
+    """What was refused is sent later; what may have been taken is `unknown`, and not sent again."""
+    mail, times = scene.outside.mail, scene.times(4, 2)
+    mail.refuse = {"RCPT": "451 later"}
+    _send_mails(scene, len(times))
+    scene.wait(4)
+    mail.refuse, mail.drop = {}, True
+    _send_mails(scene, len(times))
+    scene.wait(8)
+    mail.drop, mail.hang = False, True
+    _send_mails(scene, len(times))
+    scene.wait(20)
+    mail.hang = False
+    return 3 * len(times)
+
+
+def _send_mails(scene: Scene, count: int) -> None:
+    for _ in range(count):
+        scene.load.submit("mail", scene.random)
 
 
 @fault("clock of a worker and the scheduler 10 minutes ahead, then behind")

@@ -16,6 +16,11 @@ _AGAIN = (409, 429, 500, 502, 503, 504, 507)  # 409: the first one is under way
 _TIMEOUT = 30.0
 
 
+def mail_subject(serial: int) -> str:
+    """Return the subject of a request's mail."""
+    return f"Mail {serial}"
+
+
 class Refused(Exception):
     """A request was answered as if the client had made a mistake."""
 
@@ -25,7 +30,7 @@ class Told:
     """What a client was told with a 202."""
 
     serial: int
-    kind: str  # count, upload, or the name of a job type
+    kind: str  # count, upload, mail, or the name of a job type
     job_id: str
     hooked: bool = False
 
@@ -89,7 +94,7 @@ class Load:
         while True:
             answer = self._send(random.choice(self.urls), kind, serial, hooked=hooked)
             if answer is not None and answer.status_code == 202:
-                told = Told(serial, kind, answer.json()["task_id"], hooked)
+                told = Told(serial, kind, answer.headers["X-Task-ID"], hooked)
                 with self._lock:
                     self.told.append(told)
                 return told
@@ -103,6 +108,10 @@ class Load:
         if kind == "upload":
             content = f"Pump {serial}: the valve of pump {serial} opens at {serial} bar.".encode()
             return self.ask("POST", f"{base}/upload{query}", headers=headers, files={"file": ("a.txt", content)})
+        if kind == "mail":
+            words = {"subject": mail_subject(serial), "message": "你好", "notification_types": ["email"]}
+            mail = {"user_id": str(serial), "email": f"user-{serial}@example.com", **words}
+            return self.ask("POST", f"{base}/notify", headers=headers, json=mail)
         body: dict[str, Any] = {"args": {}}
         if kind == "count":
             body = {"args": {"serial": serial, "url": f"{self.outside_url}/post"}}

@@ -1,4 +1,4 @@
-"""The outside: a receiver that counts what reaches it, and a language model that behaves as it is told."""
+"""The outside: a receiver that counts what reaches it, a mail server, and a model; the two behave as they are told."""
 
 import json
 import threading
@@ -10,18 +10,23 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.mailserver import MailServer, mail_server
+
 _NORMAL = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "The valve. [1]"}}]}
 MODEL_MOODS = ("hangs", "trickles", "429", "nonsense")
 
 
 @dataclass
 class Outside:
-    """`posts` are counted by serial; `told` has the ids of webhook messages by serial. `mood` is the model's."""
+    """`posts` are counted by serial; `told` has the ids of webhook messages by serial. `mood` is the model's, `asked`
+    how often it was asked; `mail` is the mail server."""
 
     url: str = ""
     posts: Counter[int] = field(default_factory=Counter)
     told: dict[int, Counter[str]] = field(default_factory=dict)
     mood: str = "normal"
+    mail: MailServer = field(default_factory=MailServer)
+    asked: int = 0
     ending: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -29,6 +34,10 @@ class Outside:
         """Take note of an effect."""
         with self._lock:
             self.posts[serial] += 1
+
+    def mails(self, subject: str) -> int:
+        """Return how many mails of a subject the mail server has taken."""
+        return sum(mail["Subject"] == subject for mail in self.mail.mails)
 
     def tell(self, serial: int, message_id: str) -> None:
         """Take note of a webhook's message."""
@@ -47,8 +56,11 @@ class _Listener(ThreadingHTTPServer):
 @contextmanager
 def outside() -> Iterator[Outside]:
     """Yield the running outside."""
-    this = Outside()
+    with mail_server() as mail:
+        yield from _outside(Outside(mail=mail))
 
+
+def _outside(this: Outside) -> Iterator[Outside]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -81,6 +93,7 @@ def outside() -> Iterator[Outside]:
 
 def _speak(handler: BaseHTTPRequestHandler, this: Outside) -> None:
     """Answer as the model would."""
+    this.asked += 1
     mood, body = this.mood, json.dumps(_NORMAL).encode()
     if mood == "hangs":
         this.ending.wait(30)

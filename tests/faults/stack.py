@@ -22,6 +22,7 @@ from jobs.stores.migrate import upgrade
 from local.ports import HOST, free_port
 from local.redis_server import RedisServer
 from tests.faults.kinds import COUNTER
+from tests.faults.outside import Outside
 from tests.postgres import PostgresServer
 from tests.processes import descendants
 
@@ -87,14 +88,14 @@ class Process:
 class Service:
     """The running service. `urls` are its webs, as a load balancer would know them."""
 
-    def __init__(self, folder: Path, database_url: str, postgres: PostgresServer | None, model_url: str) -> None:
+    def __init__(self, folder: Path, database_url: str, postgres: PostgresServer | None, outside: Outside) -> None:
         self.folder, self.postgres = folder, postgres
         self.redis_server = RedisServer(folder / "redis")
         self.database_url = database_url
         self.database = Database(database_url)
         self.processes: dict[str, Process] = {}
         self.urls = [f"http://{HOST}:{free_port()}" for _ in range(2)]
-        self._model_url = model_url
+        self._outside = outside
         self._log = (folder / "log").open("ab")
         self._ending = threading.Event()
         self._watch = threading.Thread(target=self._start_again, daemon=True)
@@ -158,9 +159,11 @@ class Service:
             "WEB_CONCURRENCY": "1",
             "WEBHOOK_SECRET": write_secret(bytes(range(32))),
             "WEBHOOK_ALLOW_PRIVATE": "true",
-            "LLM_URL": self._model_url,
+            "LLM_URL": f"{self._outside.url}/v1",
             "LLM_MODEL": "scripted",
             "LLM_TIMEOUT": "3",
+            "MAIL_URL": self._outside.mail.url,
+            "MAIL_FROM": "Offstage <offstage@example.com>",
         }
 
     def _start_again(self) -> None:
@@ -173,16 +176,16 @@ class Service:
 
 
 @contextmanager
-def running(folder: Path, kind: str, model_url: str) -> Iterator[Service]:
+def running(folder: Path, kind: str, outside: Outside) -> Iterator[Service]:
     """Yield the service on `sqlite` or on `postgresql`; its log is `folder/log`."""
     folder.mkdir(parents=True)
     (folder / "var").mkdir()
     if kind == "sqlite":
-        service = Service(folder, f"sqlite:///{folder / 'var' / 'offstage.db'}", None, model_url)
+        service = Service(folder, f"sqlite:///{folder / 'var' / 'offstage.db'}", None, outside)
         with _started(service):
             yield service
         return
-    with PostgresServer() as server, _started(Service(folder, server.url, server, model_url)) as service:
+    with PostgresServer() as server, _started(Service(folder, server.url, server, outside)) as service:
         yield service
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import select, text
 
 from jobs.stores.schema import documents, effects, work
 from tests.faults.kinds import COUNTER
-from tests.faults.load import Load, Told
+from tests.faults.load import Load, Told, mail_subject
 from tests.faults.outside import Outside
 from tests.faults.stack import Service
 
@@ -56,11 +56,12 @@ HEADER = (
 
 @dataclass
 class _Ends:
-    """How jobs ended, by id: state and error code of the row; and the serials whose effect is `unknown`."""
+    """How jobs ended, by id: state and error code of the row; jobs whose document is not read, and
+    those of which an effect is `unknown`."""
 
     states: dict[str, tuple[str, str | None]]
     unread: set[str]
-    unknown: set[int]
+    unknown: set[str]
 
 
 def drain(service: Service, load: Load, outside: Outside, told: Sequence[Told]) -> float:
@@ -86,7 +87,7 @@ def judge(verdict: Verdict, service: Service, outside: Outside, told: Sequence[T
             verdict.lost += 1
             verdict.details.append(f"lost {one.kind} {one.serial} {one.job_id}: {why}")
         seen.add(one.job_id)
-    verdict.unknown = len(ends.unknown & serials)
+    verdict.unknown = len(ends.unknown)
     for serial in serials:
         if outside.posts[serial] > 1:
             verdict.repeated += outside.posts[serial] - 1
@@ -94,6 +95,10 @@ def judge(verdict: Verdict, service: Service, outside: Outside, told: Sequence[T
         if len(outside.told.get(serial, ())) > 1:
             verdict.repeated += 1
             verdict.details.append(f"webhook under several ids: {serial}")
+    for one in told:
+        if one.kind == "mail" and (mails := outside.mails(mail_subject(one.serial))) > 1:
+            verdict.repeated += mails - 1
+            verdict.details.append(f"mailed {mails} times: {one.serial}")
     counted = counter(service) - counted_before
     if counted != len(serials):
         verdict.details.append(f"counted {counted} of {len(serials)}")
@@ -110,12 +115,14 @@ def _lost(one: Told, ends: _Ends, outside: Outside) -> str | None:
     state, code = ends.states.get(one.job_id, ("gone", None))
     if one.kind in HARM:
         return None if (state, code) == ("failed", HARM[one.kind]) else f"{state} {code}"
-    if state == "failed" and code == "outcome_unknown" and one.serial in ends.unknown:
+    if state == "failed" and code == "outcome_unknown" and one.job_id in ends.unknown:
         return None  # cut off in the middle, and said so
     if state != "completed":
         return f"{state} {code}"
     if one.kind == "count" and not outside.posts[one.serial]:
         return "completed, and not posted"
+    if one.kind == "mail" and not outside.mails(mail_subject(one.serial)):
+        return "completed, and not mailed"
     if one.hooked and one.serial not in outside.told:
         return "its webhook was not told"
     return "its document was not read" if _unread(ends, one) else None
@@ -127,13 +134,12 @@ def _unread(ends: _Ends, one: Told) -> bool:
 
 def _look(service: Service, told: Sequence[Told]) -> _Ends:
     ids = {one.job_id for one in told}
-    serials = {f"post/{one.serial}": one.serial for one in told}
     with service.database.read() as connection:
         rows = connection.execute(select(work.c.id, work.c.state, work.c.error_code)).all()
         unread = connection.execute(select(documents.c.job_id).where(documents.c.status != "completed")).scalars().all()
-        unknown = connection.execute(select(effects.c.key).where(effects.c.state == "unknown")).scalars().all()
+        unknown = connection.execute(select(effects.c.job_id).where(effects.c.state == "unknown")).scalars().all()
     return _Ends(
         {row.id: (row.state, row.error_code) for row in rows if row.id in ids},
         ids & set(unread),
-        {serials[key] for key in unknown if key in serials},
+        ids & set(unknown),
     )
