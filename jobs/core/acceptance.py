@@ -18,12 +18,11 @@ from jobs.core.enqueue import NewJob, UnknownDependency, enqueue
 from jobs.core.errors import JobCanceled
 from jobs.core.view import JobNotFound, JobView, Problem, read_job
 from jobs.core.webhooks import MAX_WEBHOOKS, TooManyWebhooks, Webhook, WebhookView, add_webhook, follow
-from jobs.core.worker_parts.outage import AWAY
+from jobs.core.worker_parts.outage import AWAY, Absence
 from jobs.stores.work import WorkStore
 from jobs.stores.work_rows import CANCELED, COMPLETED, FAILED, OPEN, NewWork, Taken, Work
 
 _CONTENT = ("args", "queue", "description", "timeout", "retries", "ttl", "due", "depends_on", "runs_anyway", "marks")
-_AWAY_SECONDS = 1.0  # for which nobody asks Redis again after it did not answer
 log = logging.getLogger(__name__)
 
 
@@ -33,16 +32,16 @@ class Acceptance:
     def __init__(self, redis: Redis, store: WorkStore) -> None:
         self._redis = redis
         self.store = store
-        self._away_until = 0.0
+        self._absence = Absence()
 
     @property
     def redis_is_away(self) -> bool:
         """Whether Redis did not answer a moment ago: asking again would take as long."""
-        return time.monotonic() < self._away_until
+        return bool(self._absence)
 
     def mark_away(self) -> None:
         """Note that Redis does not answer."""
-        self._away_until = time.monotonic() + _AWAY_SECONDS
+        self._absence.note()
 
     def accept(self, job: NewJob, webhook: Webhook | None = None) -> str:
         """Commit a job, enqueue it if Redis is there, and return the id of the job that does the work.

@@ -20,7 +20,7 @@ from jobs.core.acceptance import accepted, new_job, new_work, open_parents
 from jobs.core.enqueue import NewJob, Options, UnknownDependency, prepare
 from jobs.core.errors import InvalidArguments
 from jobs.core.spec import get_job_type
-from jobs.core.worker_parts.outage import AWAY
+from jobs.core.worker_parts.outage import AWAY, Absence
 from jobs.core.worker_parts.scripts import call
 from jobs.stores.work import WorkStore
 from jobs.stores.work_rows import OPEN, AcceptedBatch
@@ -59,9 +59,17 @@ class Intake:
     """One attempt to start a batch; `piece` is how many jobs go into one script."""
 
     def __init__(
-        self, redis: Redis, tenant: str, batch_id: str, ttl: int, piece: int, work: WorkStore | None = None
+        self,
+        redis: Redis,
+        tenant: str,
+        batch_id: str,
+        ttl: int,
+        piece: int,
+        work: WorkStore | None = None,
+        absence: Absence | None = None,
     ) -> None:
         self._redis, self._piece, self._work = redis, piece, work
+        self._absence = absence or Absence()
         self._batch = [RQ_KEY_PREFIX, tenant, batch_id]
         self._tenant, self._id, self._ttl = tenant, batch_id, ttl
         self._token = uuid4().hex
@@ -83,6 +91,8 @@ class Intake:
         batch = AcceptedBatch(self._id, self._tenant, name, len(jobs), callback.id if callback else None, OPEN, now)
         rows = [new_work(job, batch_id=self._id) for job in (*jobs, *([callback] if callback else []))]
         self._work.accept_batch(batch, rows)
+        if self._absence:
+            return
         try:
             self._put(jobs, callback, name, now)
         except UnknownDependency:
@@ -91,6 +101,7 @@ class Intake:
         except BatchOvertaken:  # by the reconciler, or by the same request sent again: it is accepted, and started
             return
         except AWAY as error:
+            self._absence.note()
             log.error("Redis does not do its work, batch %s is started later: %s", self._id, error)
 
     def rebuild(self, store: WorkStore, batch: AcceptedBatch) -> None:

@@ -21,7 +21,7 @@ from jobs.core.batch_intake import Intake, JobSpec, member_id
 from jobs.core.client import stop_running
 from jobs.core.errors import InvalidArguments, JobCanceled
 from jobs.core.view import END_STATES, JobView, read_jobs
-from jobs.core.worker_parts.outage import AWAY
+from jobs.core.worker_parts.outage import AWAY, Absence
 from jobs.core.worker_parts.scripts import call
 from jobs.stores.work import WorkStore
 from jobs.stores.work_rows import OPEN, AcceptedBatch
@@ -94,6 +94,7 @@ class BatchClient:
         self._redis, self._piece = redis, piece
         self._ttl = result_ttl
         self._work = work
+        self._absence = Absence()
 
     def start(
         self,
@@ -117,7 +118,8 @@ class BatchClient:
         if not 0 < len(jobs) <= MAX_JOBS:
             raise InvalidArguments(f"A batch has 1 to {MAX_JOBS} jobs.")
         batch_id = batch_id or uuid4().hex
-        Intake(self._redis, tenant, batch_id, self._ttl, self._piece, self._work).start(jobs, name, on_complete)
+        intake = Intake(self._redis, tenant, batch_id, self._ttl, self._piece, self._work, self._absence)
+        intake.start(jobs, name, on_complete)
         return batch_id
 
     def get(self, tenant: str, batch_id: str) -> BatchView:
@@ -126,10 +128,12 @@ class BatchClient:
         Raises:
             BatchNotFound: the tenant has none of that id.
         """
+        found = None
         try:
-            found = look(self._redis, tenant, batch_id)
+            if not self._absence:
+                found = look(self._redis, tenant, batch_id)
         except AWAY:
-            found = None
+            self._absence.note()
         found = found or self._as_accepted(tenant, batch_id)
         if found is None:
             raise BatchNotFound

@@ -20,6 +20,24 @@ T = TypeVar("T")
 AWAY = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
 
 
+_REMEMBERED = 1.0  # seconds
+
+
+class Absence:
+    """Remembers for a second that Redis did not answer: asking again would take as long, for each request in turn."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until = float("-inf")
+
+    def __bool__(self) -> bool:
+        return self._clock() < self._until
+
+    def note(self) -> None:
+        """Redis did not answer just now."""
+        self._until = self._clock() + _REMEMBERED
+
+
 def waits() -> Iterator[float]:
     """Yield how long to wait before each next try, in seconds: from 0.05 doubled up to 1."""
     wait = 0.05

@@ -20,6 +20,7 @@ from jobs.core.runner import run_failure_hook
 from jobs.core.spec import CANCELED
 from jobs.core.view import JobNotFound
 from jobs.core.webhooks import Webhook
+from jobs.core.worker_parts.outage import Absence
 from jobs.services import Services
 from jobs.stores.database import Database
 from jobs.stores.work_rows import COMPLETED, FAILED, OPEN
@@ -227,3 +228,15 @@ def test_a_job_canceled_with_the_one_that_it_depends_on_stays_so(services: Servi
     client.cancel(TENANT, parent)
     reconcile(services.redis, services.work, young=0)
     assert {state(services, job_id) for job_id in (parent, *children)} == {"canceled"}
+
+
+def test_that_redis_is_away_is_remembered_for_a_second() -> None:
+    """After that it is asked again."""
+    now = [5.0]
+    absence = Absence(lambda: now[0])
+    assert not absence
+    absence.note()
+    now[0] += 0.9
+    assert absence
+    now[0] += 0.2
+    assert not absence

@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 from fakeredis import FakeRedis, FakeServer
 from flask.testing import FlaskClient
+from redis import Redis
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from jobs.core.reconcile import reconcile
@@ -118,3 +120,25 @@ def test_a_canceled_batch_that_redis_had_lost_stays_canceled(web: FlaskClient, s
     reconcile(services.redis, services.work, young=0)
     run_jobs(services)
     assert web.get(batch).get_json()["counts"]["canceled"] == 2
+
+
+class Hung(Redis):
+    """A Redis that takes its time not to answer; `asked` counts how often it was waited for."""
+
+    asked = 0
+
+    def execute_command(self, *args: object, **options: object) -> object:
+        type(self).asked += 1
+        raise RedisTimeoutError
+
+
+def test_a_redis_that_hangs_is_waited_for_once_and_not_by_each_request(services: Services) -> None:
+    """Jobs and batches, accepted and looked at: who comes within the second after is answered from the rows."""
+    Hung.asked, requests = 0, 0
+    web = create_app(services=replace(services, redis=Hung())).test_client()
+    for _ in range(5):
+        for path, body in ((START, BODY), ("/batches", BATCH)):
+            accepted = web.post(path, json=body)
+            assert (accepted.status_code, web.get(accepted.headers["Location"]).status_code) == (202, 200)
+            requests += 2
+    assert 2 <= Hung.asked < requests
