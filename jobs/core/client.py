@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +17,7 @@ from rq.utils import utcformat
 from jobs.core import dependencies, keys
 from jobs.core.acceptance import Acceptance
 from jobs.core.enqueue import OnDependencyFailure, Options, enqueue, prepare
+from jobs.core.listing import JobFilter, Page, Place
 from jobs.core.view import JobNotFound, JobView, read_job, read_jobs
 from jobs.core.webhooks import Webhook, follow
 from jobs.core.worker_parts.outage import AWAY
@@ -26,7 +26,6 @@ from jobs.stores.work import WorkStore
 
 MAX_ROUNDS = 20  # looks for jobs that fit a filter, before a page is given as it is
 PREFIX = "rq"
-MAX_SECONDS = 2**40
 
 
 class WrongState(Exception):
@@ -37,54 +36,6 @@ class WrongState(Exception):
     def __init__(self, view: JobView) -> None:
         super().__init__(f"The job is {view.state}.")
         self.view = view
-
-
-@dataclass(frozen=True)
-class JobFilter:
-    """Which jobs to list. Times are of their creation; what is None does not matter."""
-
-    type: str | None = None
-    state: str | None = None
-    queue: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def fits(self, view: JobView) -> bool:
-        """Say whether a job is among them."""
-        return (
-            self.type in (None, view.type)
-            and self.state in (None, view.state)
-            and self.queue in (None, view.queue)
-            and (self.since is None or view.created_at >= self.since)
-            and (self.until is None or view.created_at < self.until)
-        )
-
-
-@dataclass(frozen=True)
-class Page:
-    """Some jobs of a list. `last` is the place to go on from; None at the end of the list."""
-
-    jobs: list[JobView]
-    last: "Place | None"
-
-
-@dataclass(frozen=True)
-class Place:
-    """A place in a tenant's list of jobs: right after a job, which may be gone meanwhile."""
-
-    created: float
-    job_id: str
-
-    def __str__(self) -> str:
-        return f"{self.created!r}/{self.job_id}"
-
-    @classmethod
-    def parse(cls, text: str) -> "Place":
-        """Return the place of its text. Raises ValueError if it is none."""
-        created, _, job_id = text.partition("/")
-        if not 0 <= float(created) < MAX_SECONDS or not job_id.isalnum():
-            raise ValueError(text)
-        return cls(float(created), job_id)
 
 
 class JobClient:

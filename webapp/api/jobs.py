@@ -6,10 +6,10 @@ from flask import Response, abort, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AwareDatetime, BaseModel, Field
 
-from jobs.core.client import JobFilter, Place
 from jobs.core.errors import UnknownJobType
 from jobs.core.estimate import explain
 from jobs.core.events import FROM_START, is_event_id, read_events
+from jobs.core.listing import JobFilter, Place
 from jobs.core.spec import JobType, QueueName, discover, get_job_type
 from jobs.core.view import JobView
 from webapp.extension import offstage

@@ -9,10 +9,11 @@ from rq.registry import DeferredJobRegistry
 from rq.serializers import JSONSerializer
 
 from jobs.core import keys, spec
-from jobs.core.client import JobClient, JobFilter, WrongState
+from jobs.core.client import JobClient, WrongState
 from jobs.core.context import JobContext
 from jobs.core.errors import NonRetryableError
 from jobs.core.events import read_events
+from jobs.core.listing import JobFilter
 from jobs.core.view import JobNotFound
 from jobs.services import Services
 from tests.fakes import make_due, run_jobs
