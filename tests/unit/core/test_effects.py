@@ -1,5 +1,7 @@
 """Effects over attempts of a job: once, with the result kept; a cut in the middle is handled by the rule."""
 
+import sqlite3
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -7,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 from redis import Redis
 from rq.timeouts import JobTimeoutException
+from sqlalchemy.exc import OperationalError
 
 from config import load_config
 from jobs.core import spec
@@ -14,6 +17,7 @@ from jobs.core.context import JobContext
 from jobs.core.errors import EffectUnknown, RetryableError
 from jobs.services import Services
 from jobs.stores.database import Database
+from jobs.stores.effects import EffectStore
 from tests.fakes import engine_services, job_client, make_due, run_jobs
 from tests.unit.core.conftest import TENANT, WordArgs
 
@@ -151,3 +155,24 @@ def test_a_retried_job_does_it_once(services: Services) -> None:
     run_jobs(services)
     view = client.get(TENANT, job_id)
     assert (view.state, view.result, outside.calls) == ("completed", 1, 1)
+
+
+def test_what_happened_is_written_down_though_the_database_goes_away_meanwhile(ctx: JobContext) -> None:
+    """Only the attempt knows it, so it tries until it can; otherwise the next one would have to say `unknown`."""
+
+    class Away(EffectStore):
+        tries = 0
+
+        def finish(self, *args: Any, **values: Any) -> None:
+            self.tries += 1
+            if self.tries < 3:
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorname = "SQLITE_IOERR"
+                raise OperationalError("UPDATE", None, error)
+            super().finish(*args, **values)
+
+    store = Away(ctx.services.database)
+    ctx.services = replace(ctx.services, effects=store)
+    outside = Outside()
+    assert send(ctx, outside).number == send(ctx, outside).number == 1
+    assert (outside.calls, store.tries, state(ctx)) == (1, 3, "done")
