@@ -122,8 +122,10 @@ class Stack:
             self.start_process(name)
         self._wait_until_it_answers()
 
-    def start_process(self, name: str) -> None:
-        """Start a process of the Procfile, once more if it has ended."""
+    def start_process(self, name: str, *, like: str = "") -> None:
+        """Start a process of the Procfile, once more if it has ended; or a further one, `like` one of these."""
+        if like:
+            self._commands[name] = self._commands[like]
         self.processes.start(name, self._commands[name], self._env())
         self._started[name] = monotonic()
 
