@@ -85,6 +85,19 @@ class Config(BaseSettings):
         default=False, description="Webhooks to private addresses and any port, for tests and private networks."
     )
 
+    # Chat
+    chat_context_chars: int = Field(
+        default=12_000, ge=0, description="Characters of the conversation so far that a model is told."
+    )
+    chat_max_tokens: int = Field(default=1024, ge=1, description="Tokens of one answer, at most.")
+    chat_soft_limit: int = Field(
+        default=100, ge=0, description="Conversations after which a user is notified, once. 0: never."
+    )
+    chat_daily_conversations: int = Field(
+        default=0, ge=0, description="Conversations that a user may have a day (UTC). 0: no limit."
+    )
+    chat_daily_tokens: int = Field(default=0, ge=0, description="Tokens that a user may use a day (UTC). 0: no limit.")
+
     # Notifications
     mail_url: SecretStr | None = Field(
         default=None,

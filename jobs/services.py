@@ -13,6 +13,7 @@ from jobs.providers.llm import LanguageModel, build_language_model
 from jobs.providers.redis_check import connect
 from jobs.providers.templates import EventTexts, load_events
 from jobs.stores.blobs import BlobStore, build_blobs
+from jobs.stores.conversations import ConversationStore
 from jobs.stores.database import Database
 from jobs.stores.documents import DocumentStore
 from jobs.stores.effects import EffectStore
@@ -38,6 +39,7 @@ class Services:
     work: WorkStore
     requests: RequestStore
     effects: EffectStore
+    conversations: ConversationStore
     users: UserStore
     notifications: NotificationStore
     channels: dict[Channel, Sender]
@@ -72,6 +74,7 @@ def build_services(config: Config, redis: Redis | None = None) -> Services:
         work=WorkStore(database),
         requests=RequestStore(database),
         effects=EffectStore(database),
+        conversations=ConversationStore(database),
         users=UserStore(database),
         notifications=NotificationStore(database),
         channels=build_channels(

@@ -13,6 +13,7 @@ from jobs.core.client import JobClient
 from jobs.core.runner import failure_of, run_failure_hook, run_with
 from jobs.providers.templates import load_events
 from jobs.services import Services
+from jobs.stores.conversations import ConversationStore
 from jobs.stores.database import Database
 from jobs.stores.effects import EffectStore
 from jobs.stores.notifications import NotificationStore
@@ -36,6 +37,7 @@ def engine_services(redis: "Redis", config: Config | None = None, database: Data
         work=WorkStore(database) if database else absent,
         requests=RequestStore(database) if database else absent,
         effects=EffectStore(database) if database else absent,
+        conversations=ConversationStore(database) if database else absent,
         users=UserStore(database) if database else absent,
         notifications=NotificationStore(database) if database else absent,
         channels={},

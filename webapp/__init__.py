@@ -13,7 +13,7 @@ from jobs.core.spec import CANCELED, discover
 from jobs.providers.redis_check import WEB_TIMEOUT, connect
 from jobs.services import Services, build_services
 from webapp.api import batches as batches_api
-from webapp.api import documents, jobs, notifications, ops, schedules, statistics, webhooks
+from webapp.api import chat, documents, jobs, notifications, ops, schedules, statistics, webhooks
 from webapp.auth import register_auth
 from webapp.console import bp as console
 from webapp.dashboard import register_dashboard
@@ -23,7 +23,17 @@ from webapp.idempotency import register_idempotency
 from webapp.requests import StrictRequest, register_limits
 from webapp.sse import EventHub, EventStreams
 
-BLUEPRINTS = (documents.bp, jobs.bp, batches_api.bp, schedules.bp, statistics.bp, webhooks.bp, notifications.bp, ops.bp)
+BLUEPRINTS = (
+    documents.bp,
+    jobs.bp,
+    batches_api.bp,
+    schedules.bp,
+    statistics.bp,
+    webhooks.bp,
+    notifications.bp,
+    chat.bp,
+    ops.bp,
+)
 
 
 class _App(OpenAPI):

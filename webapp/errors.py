@@ -29,7 +29,9 @@ from jobs.domain.documents import (
     UnsupportedMedia,
 )
 from jobs.domain.notifications import BadContext, TextTooLong, UnknownEvent
+from jobs.providers.errors import ProviderError
 from jobs.stores.blobs import StorageError, StorageFull
+from jobs.stores.conversations import LimitReached, SessionNotFound
 from jobs.stores.database import is_away
 from jobs.stores.notifications import NotificationNotFound
 from jobs.stores.schedules import ScheduleExists, ScheduleNotFound, ScheduleReadOnly, TooManySchedules
@@ -47,6 +49,7 @@ STATUSES: dict[type[Exception], int] = {
     ScheduleNotFound: 404,
     NoWebhook: 404,
     NotificationNotFound: 404,
+    SessionNotFound: 404,
     UserNotFound: 404,
     NoWebhookSecret: 404,
     BatchNotFound: 404,
@@ -69,6 +72,7 @@ STATUSES: dict[type[Exception], int] = {
     Corrupt: 422,
     TooLarge: 413,
     UnsupportedMedia: 415,
+    LimitReached: 429,
     StorageFull: 507,
     StorageError: 503,
     TooManyStreams: 503,
@@ -115,6 +119,7 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(ValidationError, invalid)
     app.register_error_handler(RedisError, _redis_away)
     app.register_error_handler(SQLAlchemyError, _database_away)
+    app.register_error_handler(ProviderError, _provider_failed)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 
@@ -124,7 +129,10 @@ def _known(error: Exception) -> Response:
     extra: dict[str, Any] = {"state": error.view.state} if isinstance(error, WrongState | BatchEnded) else {}
     if field := getattr(error, "field", None):
         extra["errors"] = [{"field": field, "message": str(error)}]
-    return problem(status, error.code, str(error), **extra)  # type: ignore[attr-defined]
+    answer = problem(status, error.code, str(error), **extra)  # type: ignore[attr-defined]
+    if wait := getattr(error, "retry_after", None):
+        answer.headers["Retry-After"] = str(max(1, round(wait)))
+    return answer
 
 
 def _http(error: HTTPException) -> Response:
@@ -150,6 +158,15 @@ def _database_away(error: Exception) -> Response:
         return _unexpected(error)
     log.error("the database does not do its work: %s", error)
     return problem(503, "unavailable", "The database does not answer. Nothing was changed; try again.")
+
+
+def _provider_failed(error: Exception) -> Response:
+    """The language model, or another service that an answer needs, did not do what it was asked."""
+    assert isinstance(error, ProviderError)  # noqa: S101 - registered for no other
+    answer = problem(503 if error.retryable else 502, error.code, str(error))
+    if error.retry_after:
+        answer.headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    return answer
 
 
 def _unexpected(error: Exception) -> Response:

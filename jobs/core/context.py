@@ -95,11 +95,11 @@ class JobContext:
         """Start another job for the same tenant and return its id.
 
         The id follows from this job, the name and the arguments, so a repeated attempt starts nothing twice. Options
-        are those of `JobClient.start`.
+        are those of `JobClient.start`, a `job_id` of the caller's among them.
         """
         content = args.model_dump_json() if isinstance(args, BaseModel) else json.dumps(args, sort_keys=True)
-        job_id = uuid5(NAMESPACE_OID, f"{self.job_id}/{name}/{content}").hex
-        return self._client.start(name, args, tenant=self.tenant, job_id=job_id, **options)
+        options.setdefault("job_id", uuid5(NAMESPACE_OID, f"{self.job_id}/{name}/{content}").hex)
+        return self._client.start(name, args, tenant=self.tenant, **options)
 
     def effect(self, key: str, function: Callable[[], T], *, channel: str, cut_off: CutOff = "unknown") -> T:
         """Do something outside, once: under a `key` of the tenant's that is the same at every attempt.

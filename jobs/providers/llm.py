@@ -35,8 +35,27 @@ class LanguageModel(Protocol):
     def complete(self, messages: Sequence[Message], *, max_tokens: int = 512, temperature: float = 0.0) -> Completion:
         """Return the model's answer. May raise a `ProviderError`."""
 
-    def stream(self, messages: Sequence[Message], *, max_tokens: int = 512, temperature: float = 0.0) -> Iterator[str]:
-        """Yield the model's answer in pieces as it is written. May raise a `ProviderError`, also half-way."""
+    def stream(self, messages: Sequence[Message], *, max_tokens: int = 512, temperature: float = 0.0) -> "Writing":
+        """Return the model's answer in pieces as it is written. May raise a `ProviderError`, also half-way."""
+
+
+class Writing:
+    """A model's answer as it is written: iterate over its pieces. Then `counts` are its tokens, prompt and completion,
+    if the endpoint has said them."""
+
+    def __init__(self, events: Iterator[Any]) -> None:
+        self._events = events
+        self.counts: tuple[int, int] | None = None
+
+    def __iter__(self) -> "Writing":
+        return self
+
+    def __next__(self) -> str:
+        for event in self._events:
+            self.counts = _counts(event) or self.counts
+            if piece := _piece(event):
+                return piece
+        raise StopIteration
 
 
 def build_language_model(url: str, *, model: str = "", key: str = "", timeout: float = 60.0) -> LanguageModel | None:
@@ -71,21 +90,27 @@ class OpenAIModel:
             raise ProviderNonsense("The model's answer holds no text.")
         return Completion(text, *counts)
 
-    def stream(self, messages: Sequence[Message], *, max_tokens: int = 512, temperature: float = 0.0) -> Iterator[str]:
-        """Yield the model's answer in pieces as it is written.
+    def stream(self, messages: Sequence[Message], *, max_tokens: int = 512, temperature: float = 0.0) -> Writing:
+        """Return the model's answer in pieces as it is written; nothing is asked before the first one is taken.
 
         Raises:
             ProviderError: the endpoint failed or was too slow, at the start or half-way.
         """
-        body = self._body(messages, max_tokens, temperature) | {"stream": True}
-        for event in self._endpoint.stream("chat/completions", body):
-            piece = _piece(event)
-            if piece:
-                yield piece
+        body = self._body(messages, max_tokens, temperature)
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+        return Writing(self._endpoint.stream("chat/completions", body))
 
     def _body(self, messages: Sequence[Message], max_tokens: int, temperature: float) -> dict[str, Any]:
         turns = [{"role": message.role, "content": _clean(message.content)} for message in messages]
         return {"model": self.model, "messages": turns, "max_tokens": max_tokens, "temperature": temperature}
+
+
+def _counts(event: Any) -> tuple[int, int] | None:
+    usage = event.get("usage") if isinstance(event, dict) else None
+    if not isinstance(usage, dict):
+        return None
+    found = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    return (found[0], found[1]) if isinstance(found[0], int) and isinstance(found[1], int) else None
 
 
 def _piece(event: Any) -> str:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,17 +12,21 @@ from werkzeug.serving import make_server
 from config import load_config
 from jobs.core.client import JobClient
 from jobs.core.events import add_event
+from jobs.services import build_services
+from jobs.stores.migrate import upgrade
 from tests.browser.chromium import Chromium, Page
-from tests.fakes import engine_services
 from webapp import create_app
 from webapp.auth import new_key
 
 ATTACK = "<img src=x onerror=\"window.hacked = 'image'\"><script>window.hacked = 'script'</script>"
 
 
-def serve(redis: Redis, **settings: Any) -> Iterator[str]:
+def serve(redis: Redis, folder: Path, **settings: Any) -> Iterator[str]:
     """Serve the application from this process, and yield its address."""
-    app = create_app(services=engine_services(redis, load_config(**settings)))
+    config = load_config(data_dir=folder, **settings)
+    upgrade(config.sqlalchemy_url)
+    services = build_services(config, redis)
+    app = create_app(services=services)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -29,12 +34,13 @@ def serve(redis: Redis, **settings: Any) -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
+    services.database.engine.dispose()
 
 
 @pytest.fixture
-def address(redis: Redis) -> Iterator[str]:
+def address(redis: Redis, tmp_path: Path) -> Iterator[str]:
     """An application without keys."""
-    yield from serve(redis)
+    yield from serve(redis, tmp_path)
 
 
 @pytest.fixture
@@ -95,12 +101,12 @@ def test_every_view_opens_in_both_languages(address: str, page: Page) -> None:
 
 
 def test_with_keys_the_page_asks_for_one_and_keeps_it_for_the_tab(
-    redis: Redis, client: JobClient, chromium: Chromium
+    redis: Redis, tmp_path: Path, client: JobClient, chromium: Chromium
 ) -> None:
     """The page itself is open; what it shows is not."""
     key, entry = new_key("acme")
     client.start("documents.embed", {"document_id": 7}, tenant="acme")
-    for address in serve(redis, api_keys=entry):
+    for address in serve(redis, tmp_path, api_keys=entry):
         page = chromium.page()
         page.open(address, "document.querySelector('dialog[open]')")
         assert "documents.embed" not in page.text()

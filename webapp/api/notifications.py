@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from flask import Response, g, jsonify, request
+from flask import Response, g, jsonify
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from jobs import notifications
 from jobs.domain.notifications import MAX_SUBJECT_CHARS, Channel, Language, Preferences, Text, check_length
@@ -13,21 +13,12 @@ from jobs.notifications import channel_states, known_recipient, notify, notify_e
 from jobs.stores.notifications import Delivery, Notification
 from jobs.stores.users import User, UserNotFound
 from webapp.api.jobs import ListQuery
+from webapp.api.users import UserId, as_given, printable
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
 from webapp.responses import MAX_PAGE, decode_cursor, encode_cursor, new_id, row_id
 
 bp = APIBlueprint("notifications", __name__, abp_tags=[Tag(name="notifications", description="Mail, SMS, push")])
-
-
-def _user_id(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _printable(text: str) -> str:
-    if any(ord(char) < 32 or ord(char) == 127 for char in text):
-        raise ValueError("control characters, line ends among them, are not allowed here")
-    return text
 
 
 def _no_controls(text: str) -> str:
@@ -36,10 +27,7 @@ def _no_controls(text: str) -> str:
     return text
 
 
-Line = Annotated[str, AfterValidator(_printable)]
-UserId = Annotated[
-    str, BeforeValidator(_user_id), StringConstraints(min_length=1, max_length=100), AfterValidator(_printable)
-]
+Line = Annotated[str, AfterValidator(printable)]
 Email = Annotated[Line, Field(max_length=254), AfterValidator(email_address)]
 Phone = Annotated[Line, Field(max_length=40), AfterValidator(phone_number)]
 
@@ -120,7 +108,7 @@ def send_notification(body: NotifyBody) -> Response:
     to = known_recipient(app.services, g.tenant, body.user_id, body.email, body.phone)
     texts = {each: Text(body.subject, check_length(each, body.message)) for each in body.notification_types}
     sent = notify(app.services, app.client, g.tenant, new_id(stable_id()), to, texts)
-    said = {"user_id": _as_given(body.user_id), "notification_types": body.notification_types}
+    said = {"user_id": as_given(body.user_id), "notification_types": body.notification_types}
     return _accepted(sent, message="通知任务已提交", **said)
 
 
@@ -255,9 +243,3 @@ def _accepted(sent: Notification | None, **fields: Any) -> Response:
     if sent.deliveries:
         response.headers["X-Task-ID"] = sent.deliveries[0].id
     return response
-
-
-def _as_given(user_id: str) -> Any:
-    """Return a user's id as the request had it, a number or a text."""
-    given = request.get_json().get("user_id")
-    return given if str(given) == user_id else user_id

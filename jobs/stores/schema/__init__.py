@@ -4,6 +4,7 @@ The migrations in `migrations/versions` create them; a test holds the two agains
 """
 
 from jobs.stores.schema.base import Id, metadata
+from jobs.stores.schema.conversations import conversations, pending_conversations, user_stats
 from jobs.stores.schema.documents import documents, is_hidden, is_shown, pages, passages, vectors
 from jobs.stores.schema.effects import effects
 from jobs.stores.schema.notifications import deliveries, notifications, users
@@ -22,6 +23,7 @@ def is_ours(_object: object, name: str | None, kind: str, _reflected: bool, _com
 __all__ = [
     "Id",
     "batches",
+    "conversations",
     "deliveries",
     "documents",
     "effects",
@@ -33,8 +35,10 @@ __all__ = [
     "notifications",
     "pages",
     "passages",
+    "pending_conversations",
     "requests",
     "schedules",
+    "user_stats",
     "users",
     "vectors",
     "work",

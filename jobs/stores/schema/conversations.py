@@ -1,0 +1,53 @@
+"""Conversations as they were logged, those that wait to be, and what each user has used."""
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Float, Index, Integer, String, Table, Text
+
+from jobs.stores.schema.base import Id, metadata
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("number", Id, primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("user_id", String(100), nullable=False),
+    Column("session_id", String(64), nullable=False),
+    Column("topic", String(200)),
+    Column("message", Text, nullable=False),
+    Column("response", Text, nullable=False),
+    Column("cut_off", Boolean, nullable=False),  # the client left, or the model broke off, before the end
+    Column("model", String(100), nullable=False),
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("completion_tokens", Integer, nullable=False),
+    Column("estimated", Boolean, nullable=False),  # the tokens
+    Column("response_time", Float, nullable=False),  # seconds
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Index(None, "tenant", "user_id", "number"),
+    Index(None, "tenant", "session_id", "number"),
+    sqlite_autoincrement=True,
+)
+
+pending_conversations = Table(
+    "pending_conversations",
+    metadata,
+    Column("number", Id, primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("content", Text, nullable=False),  # JSON, as the columns of `conversations`
+    Column("reserved_tokens", Integer, nullable=False),  # of the user's day, to be settled with those that were used
+    Column("accepted_at", BigInteger, nullable=False),  # seconds since 1970
+    Index(None, "tenant", "number"),
+    sqlite_autoincrement=True,
+)
+
+user_stats = Table(
+    "user_stats",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("user_id", String(100), primary_key=True),
+    Column("total_conversations", BigInteger, nullable=False),
+    Column("total_tokens", BigInteger, nullable=False),
+    Column("last_conversation_at", DateTime(timezone=True)),
+    Column("alert", Integer, nullable=False),  # of the soft limit: 0 not reached, 1 reached, 2 the user was told
+    Column("day", String(10), nullable=False),  # of the two below, UTC
+    Column("day_conversations", BigInteger, nullable=False),
+    Column("day_tokens", BigInteger, nullable=False),
+)

@@ -1,0 +1,312 @@
+"""Chat over HTTP: what is answered, logged, counted and refused."""
+
+import io
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from flask.testing import FlaskClient
+from redis import Redis
+
+from config import load_config
+from jobs.conversations import LogArgs, RecoverArgs, log_conversations, recover, start_logging
+from jobs.core.context import JobContext
+from jobs.providers.errors import ProviderBusy, ProviderError, ProviderTimeout
+from jobs.providers.llm import LanguageModel, Message
+from jobs.services import Services, build_services
+from jobs.stores.migrate import upgrade
+from tests.fakes import job_client, make_due, run_jobs
+from tests.unit.webapp.conftest import ACME, ACME_ENTRY, OTHER, OTHER_ENTRY
+from webapp import create_app
+
+
+class ScriptedWriting:
+    def __init__(self, pieces: Sequence[Any], counts: tuple[int, int] | None) -> None:
+        self._pieces, self.counts = pieces, counts
+
+    def __iter__(self) -> Iterator[str]:
+        for piece in self._pieces:
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+
+
+class ScriptedModel:
+    """A model that writes what it is told, and keeps what it was asked."""
+
+    model = "scripted"
+
+    def __init__(self) -> None:
+        self.pieces: Sequence[Any] = ("您好", "！")
+        self.counts: tuple[int, int] | None = (11, 3)
+        self.asked: list[Sequence[Message]] = []
+
+    def stream(self, messages: Sequence[Message], **_: Any) -> ScriptedWriting:
+        self.asked.append(messages)
+        return ScriptedWriting(self.pieces, self.counts)
+
+
+Build = Callable[..., Services]
+
+
+@pytest.fixture
+def build(fake_redis: Redis, tmp_path: Path) -> Iterator[Build]:
+    built: list[Services] = []
+
+    def make(llm: ScriptedModel | None = None, **settings: Any) -> Services:
+        config = load_config(data_dir=tmp_path, **settings)
+        upgrade(config.sqlalchemy_url)
+        services = build_services(config, fake_redis)
+        built.append(replace(services, llm=cast(LanguageModel, llm)))
+        return built[-1]
+
+    yield make
+    for services in built:
+        services.database.engine.dispose()
+
+
+@pytest.fixture
+def model() -> ScriptedModel:
+    return ScriptedModel()
+
+
+def logged(services: Services) -> None:
+    """Let the jobs that log run, and what they start; one of this moment may have run too early for the last chats."""
+    make_due(services)
+    run_jobs(services)
+    if "local" in services.conversations.tenants_waiting(time.time()):
+        client = job_client(services)
+        log_conversations(
+            JobContext(job_id="l", tenant="local", attempt=1, services=services, client=client), LogArgs()
+        )
+        run_jobs(services)
+
+
+def ask(web: FlaskClient, message: str = "什么是 FastAPI？", **fields: Any) -> Any:
+    return web.post("/chat", json={"user_id": 1, "message": message} | fields)
+
+
+def test_the_seeds_requests_work_and_the_figures_follow(build: Build) -> None:
+    """Without a model and without documents: an answer that says so, then statistics and history."""
+    services = build()
+    web = create_app(services=services).test_client()
+    assert web.get("/stats/1").get_json() == {
+        "user_id": 1,
+        "total_conversations": 0,
+        "total_tokens": 0,
+        "last_conversation_at": None,
+    }
+    answer = ask(web)
+    said = answer.get_json()
+    assert (answer.status_code, said["model"], answer.headers["X-Model-Name"]) == (200, "built-in", "built-in")
+    assert "没有" in said["response"]
+    assert said["response_time"] >= 0
+    task = said["background_task_id"]
+    assert web.get(f"/task/{task}").get_json()["status"] == "pending"
+    logged(services)
+    assert web.get(f"/task/{task}").get_json()["status"] == "completed"
+    stats = web.get("/stats/1").get_json()
+    assert stats["total_conversations"] == 1
+    assert stats["total_tokens"] == said["tokens"]["prompt"] + said["tokens"]["completion"] > 0
+    [kept] = web.get("/history/1?limit=5").get_json()["conversations"]
+    assert (kept["message"], kept["response"]) == ("什么是 FastAPI？", said["response"])
+
+
+def test_documents_are_asked_and_cited(build: Build) -> None:
+    services = build()
+    web = create_app(services=services).test_client()
+    content = "FastAPI 是一个现代的 Python Web 框架。它由 Sebastián Ramírez 编写。".encode()
+    document = web.post("/upload", data={"file": (io.BytesIO(content), "框架.txt")}).get_json()["document_id"]
+    run_jobs(services)
+    said = ask(web, document_ids=[document]).get_json()
+    assert "Web 框架" in said["response"]
+    assert said["citations"][0]["document_id"] == document
+    assert ask(web, document_ids=[999]).status_code == 404
+
+
+def test_the_built_in_answers_from_the_conversation(build: Build) -> None:
+    web = create_app(services=build()).test_client()
+    ask(web, "我的生日是五月四日。", session_id="s")
+    assert "五月四日" in ask(web, "我的生日是哪天？", session_id="s").get_json()["response"]
+
+
+def test_a_model_is_told_the_conversation_and_its_tokens_are_counted(build: Build, model: ScriptedModel) -> None:
+    """The provider's own figures; without them an estimate that is said to be one."""
+    services = build(model)
+    web = create_app(services=services).test_client()
+    first = ask(web, "Hello", session_id="s").get_json()
+    assert (first["response"], first["tokens"]) == ("您好！", {"prompt": 11, "completion": 3, "estimated": False})
+    model.counts = None
+    second = ask(web, "Again", session_id="s").get_json()
+    assert second["tokens"]["estimated"]
+    assert [(turn.role, turn.content) for turn in model.asked[1]][1:] == [
+        ("user", "Hello"),
+        ("assistant", "您好！"),
+        ("user", "Again"),
+    ]
+
+
+def test_an_answer_is_streamed_as_it_is_written(build: Build, model: ScriptedModel) -> None:
+    services = build(model)
+    web = create_app(services=services).test_client()
+    answer = web.post("/chat", json={"user_id": 1, "message": "x"}, headers={"Accept": "text/event-stream"})
+    frames = [frame.split("\n") for frame in answer.get_data(as_text=True).strip().split("\n\n")]
+    kinds = [kind.removeprefix("event: ") for kind, _ in frames]
+    data = [json.loads(text.removeprefix("data: ")) for _, text in frames]
+    assert kinds == ["token", "token", "end"]
+    assert "".join(each["text"] for each in data[:2]) == data[2]["response"] == "您好！"
+    assert data[2]["background_task_id"]
+    logged(services)
+    assert services.conversations.stats("local", "1").total_conversations == 1
+
+
+def test_a_client_that_leaves_has_what_was_written_logged(build: Build, model: ScriptedModel) -> None:
+    services = build(model)
+    web = create_app(services=services).test_client()
+    answer = web.post(
+        "/chat", json={"user_id": 1, "message": "x"}, headers={"Accept": "text/event-stream"}, buffered=False
+    )
+    next(iter(answer.response))
+    answer.close()
+    logged(services)
+    [kept] = services.conversations.history("local", "1")
+    assert (kept.response, kept.cut_off) == ("您好", True)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(ProviderBusy(retry_after=7), 503), (ProviderTimeout(), 503), (ProviderError(), 502)]
+)
+def test_a_model_that_fails_is_said_and_nothing_is_logged(
+    build: Build, model: ScriptedModel, error: ProviderError, status: int
+) -> None:
+    """Nor taken off the user's day."""
+    services = build(model, chat_daily_conversations=1)
+    web = create_app(services=services).test_client()
+    model.pieces = [error]
+    refused = ask(web)
+    assert (refused.status_code, refused.get_json()["code"]) == (status, error.code)
+    logged(services)
+    assert services.conversations.history("local", "1") == []
+    model.pieces = ["ok"]
+    assert ask(web).status_code == 200
+
+
+def test_the_day_is_used_up_before_the_model_is_asked(build: Build, model: ScriptedModel) -> None:
+    """Fifty requests at once, a limit of ten: ten answers; the others are told when it ends."""
+    web = create_app(services=build(model, chat_daily_conversations=10)).test_client
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: ask(web()), range(50)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 10 + [429] * 40
+    assert len(model.asked) == 10
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert refused.get_json()["code"] == "limit_reached"
+    assert 0 < int(refused.headers["Retry-After"]) <= 86_400
+
+
+def test_a_days_tokens_are_settled_with_those_that_were_used(build: Build, model: ScriptedModel) -> None:
+    services = build(model, chat_daily_tokens=100, chat_max_tokens=90)
+    web = create_app(services=services).test_client()
+    for _ in range(6):  # 14 tokens each, once they are logged
+        assert ask(web).status_code == 200
+        logged(services)
+    ask(web)
+    assert ask(web).status_code == 429
+
+
+def test_the_soft_limit_notifies_once(build: Build) -> None:
+    services = build(chat_soft_limit=3)
+    web = create_app(services=services).test_client()
+    web.post("/register", json={"email": "ada@example.com", "user_id": 1})
+    for _ in range(6):
+        ask(web)
+        logged(services)
+    told = web.get("/notifications?event=conversation_limit").get_json()["notifications"]
+    assert len(told) == 1
+    assert "3" in told[0]["deliveries"][0]["text"]
+
+
+def test_many_conversations_are_logged_in_one_transaction_and_counted_once(build: Build) -> None:
+    """Also when the job runs twice, and when it was lost."""
+    services = build()
+    web = create_app(services=services).test_client()
+    for number in range(30):
+        ask(web, user_id=number % 3)
+    services.redis.flushall()
+    client = job_client(services)
+    ctx = JobContext(job_id="r", tenant="upkeep", attempt=1, services=services, client=client)
+    assert recover(ctx, RecoverArgs(older_than=0)) == 1
+    start_logging(client, "local")
+    logged(services)
+    logged(services)
+    assert [services.conversations.stats("local", str(n)).total_conversations for n in range(3)] == [10, 10, 10]
+
+
+def test_history_is_paged_searched_and_cut_by_time(build: Build) -> None:
+    services = build()
+    web = create_app(services=services).test_client()
+    for message in ("什么是 FastAPI？", "What is Flask?", "100% 什么"):
+        ask(web, message)
+    logged(services)
+    first = web.get("/history/1?limit=2").get_json()
+    rest = web.get(f"/history/1?limit=2&cursor={first['next_cursor']}").get_json()
+    assert [each["message"] for page in (first, rest) for each in page["conversations"]] == [
+        "100% 什么",
+        "What is Flask?",
+        "什么是 FastAPI？",
+    ]
+
+    def found(query: str) -> list[str]:
+        return [each["message"] for each in web.get(f"/history/1?{query}").get_json()["conversations"]]
+
+    assert found("q=fastapi") == ["什么是 FastAPI？"]
+    assert found("q=%E4%BB%80%E4%B9%88") == ["100% 什么", "什么是 FastAPI？"]
+    assert found("q=100%25") == ["100% 什么"]
+    assert found("since=2999-01-01T00:00:00Z") == []
+    assert web.get("/history/1?since=yesterday").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"message": ""}, "message"),
+        ({"message": "x" * 8001}, "message"),
+        ({"session_id": "../x"}, "session_id"),
+        ({"user_id": None}, "user_id"),
+        ({"document_ids": [-1]}, "document_ids.0"),
+        ({"tenant": "x"}, "tenant"),
+    ],
+)
+def test_a_bad_message_names_its_field(build: Build, change: dict[str, Any], field: str) -> None:
+    answer = ask(create_app(services=build()).test_client(), **change)
+    assert answer.status_code == 422
+    assert field in [problem["field"] for problem in answer.get_json()["errors"]]
+
+
+def test_another_users_or_tenants_conversation_is_none(build: Build) -> None:
+    """A session of another user is a 404; another tenant's is a new one, and shows nothing."""
+    services = build(api_keys=f"{ACME_ENTRY},{OTHER_ENTRY}")
+    web = create_app(services=services).test_client()
+    mine, theirs = ({"Authorization": f"Bearer {key}"} for key in (ACME, OTHER))
+    web.post("/chat", json={"user_id": 1, "message": "秘密", "session_id": "s"}, headers=mine)
+    other = web.post("/chat", json={"user_id": 2, "message": "x", "session_id": "s"}, headers=mine)
+    assert (other.status_code, other.get_json()["code"]) == (404, "session_not_found")
+    foreign = web.post("/chat", json={"user_id": 1, "message": "秘密是什么", "session_id": "s"}, headers=theirs)
+    assert foreign.status_code == 200
+    make_due(services)
+    run_jobs(services)
+    assert web.get("/stats/1", headers=theirs).get_json()["total_conversations"] == 1
+    assert [each["message"] for each in web.get("/history/1", headers=theirs).get_json()["conversations"]] == [
+        "秘密是什么"
+    ]
+
+
+def test_no_text_of_a_conversation_stands_in_redis(build: Build) -> None:
+    services = build()
+    ask(create_app(services=services).test_client(), "sentinel-secret")
+    logged(services)
+    assert not any(b"sentinel" in (services.redis.dump(key) or b"") for key in services.redis.scan_iter("*"))

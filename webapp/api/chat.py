@@ -1,0 +1,167 @@
+"""Chat: answer a message, as a whole or as it is written; what was said, and how much."""
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+from uuid import uuid4
+
+from flask import Response, g, jsonify, request
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from jobs.conversations import Asked, Chat, Reply, chat
+from jobs.providers.errors import ProviderError
+from jobs.stores.conversations import Conversation
+from webapp.api.jobs import ListQuery
+from webapp.api.users import UserId, as_given, as_number
+from webapp.extension import offstage
+from webapp.responses import MAX_PAGE, decode_cursor, encode_cursor, row_id
+
+bp = APIBlueprint("chat", __name__, abp_tags=[Tag(name="chat", description="Chat, history, statistics")])
+
+SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+DocumentId = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+class ChatBody(BaseModel):
+    """A message. A `session_id` goes on with a conversation; with `document_ids` these documents are asked too, with an
+    empty list all of the caller's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    user_id: UserId
+    message: str = Field(min_length=1, max_length=8000)
+    session_id: SessionId | None = None
+    topic: str | None = Field(default=None, max_length=200)
+    document_ids: list[DocumentId] | None = Field(default=None, max_length=20)
+
+
+class UserPath(BaseModel):
+    """A user's id."""
+
+    user_id: str = Field(max_length=100)
+
+
+class HistoryQuery(ListQuery):
+    """Which conversations: of a session, since and until a time with a zone, those that hold the text `q`."""
+
+    limit: int = Field(default=10, ge=1)
+    session_id: SessionId | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    q: str | None = Field(default=None, max_length=200)
+
+
+@bp.post("/chat")
+def send_message(body: ChatBody) -> Response:
+    """Answer a message; with `Accept: text/event-stream` as it is written. It is logged and counted offstage."""
+    app, asked = offstage(), _asked(body)
+    if request.accept_mimetypes.best_match(["application/json", "text/event-stream"]) == "text/event-stream":
+        exchange = Chat(app.services, app.client, asked)
+        response = Response(_frames(exchange, asked, as_given(body.user_id)), 200, mimetype="text/event-stream")
+        response.headers.update({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        response.headers["X-Model-Name"] = exchange.reply.model
+        return response
+    reply = chat(app.services, app.client, asked)
+    response = jsonify(reply_json(reply, asked, as_given(body.user_id)))
+    response.headers["X-Model-Name"] = reply.model
+    response.headers["X-Task-ID"] = reply.task_id
+    return response
+
+
+@bp.get("/stats/<string:user_id>")
+def get_stats(path: UserPath) -> Response:
+    """Return how much a user has used; zeros, of one who is not known."""
+    stats = offstage().services.conversations.stats(g.tenant, path.user_id)
+    last = stats.last_conversation_at
+    return jsonify(
+        user_id=as_number(path.user_id),
+        total_conversations=stats.total_conversations,
+        total_tokens=stats.total_tokens,
+        last_conversation_at=last.isoformat() if last else None,
+    )
+
+
+@bp.get("/history/<string:user_id>")
+def get_history(path: UserPath, query: HistoryQuery) -> Response:
+    """List a user's conversations, newest first."""
+    limit = min(query.limit, MAX_PAGE)
+    page = offstage().services.conversations.history(
+        g.tenant,
+        path.user_id,
+        before=decode_cursor(query.cursor, row_id),
+        limit=limit,
+        session_id=query.session_id,
+        since=query.since,
+        until=query.until,
+        text=query.q,
+    )
+    cursor = encode_cursor(page[-1].number) if len(page) == limit else None
+    return jsonify(
+        user_id=as_number(path.user_id), conversations=[conversation_json(each) for each in page], next_cursor=cursor
+    )
+
+
+def reply_json(reply: Reply, asked: Asked, user_id: Any) -> dict[str, Any]:
+    """Return an answer as its user sees it."""
+    return {
+        "user_id": user_id,
+        "session_id": asked.session_id,
+        "response": reply.text,
+        "response_time": reply.response_time,
+        "model": reply.model,
+        "citations": [vars(citation) for citation in reply.citations],
+        "tokens": {
+            "prompt": reply.prompt_tokens,
+            "completion": reply.completion_tokens,
+            "estimated": reply.estimated,
+        },
+        "background_task_id": reply.task_id,
+        "links": {"task": f"/task/{reply.task_id}"},
+    }
+
+
+def conversation_json(conversation: Conversation) -> dict[str, Any]:
+    """Return a logged conversation."""
+    return {
+        "id": conversation.number,
+        "session_id": conversation.session_id,
+        "topic": conversation.topic,
+        "message": conversation.message,
+        "response": conversation.response,
+        "cut_off": conversation.cut_off,
+        "response_time": conversation.response_time,
+        "model": conversation.model,
+        "tokens": conversation.prompt_tokens + conversation.completion_tokens,
+        "tokens_estimated": conversation.estimated,
+        "created_at": conversation.created_at.isoformat(),
+    }
+
+
+def _asked(body: ChatBody) -> Asked:
+    """Return the question, once every document that it names is the caller's and has been read."""
+    for document_id in body.document_ids or ():
+        offstage().services.documents.get_completed(g.tenant, document_id)
+    return Asked(
+        tenant=g.tenant,
+        user_id=body.user_id,
+        session_id=body.session_id or uuid4().hex,
+        message=body.message,
+        topic=body.topic,
+        documents=body.document_ids,
+    )
+
+
+def _frames(exchange: Chat, asked: Asked, user_id: Any) -> Iterator[str]:
+    """Yield the answer as events: `token` for each piece, then `end` with the whole, or `error`."""
+    try:
+        for piece in exchange.pieces():
+            yield _frame("token", {"text": piece})
+    except ProviderError as error:
+        yield _frame("error", {"code": error.code, "message": str(error)})
+        return
+    yield _frame("end", reply_json(exchange.reply, asked, user_id))
+
+
+def _frame(kind: str, data: dict[str, Any]) -> str:
+    return f"event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
