@@ -25,7 +25,7 @@ from jobs.domain.prompts import passages_prompt
 from jobs.domain.token_count import count_tokens
 from jobs.providers.llm import LanguageModel, Message
 from jobs.services import Services
-from jobs.stores.conversations import ROUND, NewConversation
+from jobs.stores.conversations import ROUND, Conversation, NewConversation
 
 log = logging.getLogger(__name__)
 
@@ -55,12 +55,16 @@ class RecoverArgs(BaseModel):
 
 @dataclass(frozen=True)
 class Asked:
-    """A message of a user. With `documents`, they are asked too; with an empty list, all of the tenant's."""
+    """A message of a user, `is_new` without a conversation before it.
+
+    With `documents`, they are asked too; with an empty list, all of the tenant's.
+    """
 
     tenant: str
     user_id: str
     session_id: str
     message: str
+    is_new: bool = False
     topic: str | None = None
     documents: Sequence[int] | None = None
 
@@ -91,10 +95,14 @@ class Chat:
         self._began = time.monotonic()
         self._config = services.config
         self.reply = Reply(model=services.llm.model if services.llm else BUILT_IN)
-        known = services.conversations.session(asked.tenant, asked.user_id, asked.session_id, _KNOWN_EXCHANGES)
+        known = [] if asked.is_new else self._known()
         turns = [turn for each in known for turn in (Turn("user", each.message), Turn("assistant", each.response))]
         self._turns = recent(turns, self._config.chat_context_chars)
         self._reserved = self._reserve()
+
+    def _known(self) -> list[Conversation]:
+        asked = self._asked
+        return self._services.conversations.session(asked.tenant, asked.user_id, asked.session_id, _KNOWN_EXCHANGES)
 
     def pieces(self) -> Iterator[str]:
         """Yield the answer as it is written, and log it at the end; also if the reader leaves before, or the model
@@ -166,7 +174,7 @@ class Chat:
         if reply.model == BUILT_IN:
             reply.prompt_tokens = count_tokens(asked.message)
         self._services.conversations.accept(self._to_log(), reserved_tokens=self._reserved or 0)
-        reply.task_id = start_logging(self._client, asked.tenant)
+        reply.task_id = start_logging(self._services, self._client, asked.tenant)
 
     def _to_log(self) -> NewConversation:
         asked, reply = self._asked, self.reply
@@ -201,11 +209,16 @@ def chat(services: Services, client: JobClient, asked: Asked) -> Reply:
     return exchange.reply
 
 
-def start_logging(client: JobClient, tenant: str) -> str:
-    """Have what a tenant's chats have left logged soon; return the job that does so."""
+def start_logging(services: Services, client: JobClient, tenant: str) -> str:
+    """Have what a tenant's chats have left logged soon; return the job that does so.
+
+    If this process dies before it has started the job that others of its chats rely on, `recover` starts one.
+    """
     bucket = int(time.time() / _BUCKET) + 1
     job_id = uuid5(NAMESPACE_OID, f"{LOG}/{tenant}/{bucket}").hex
-    return client.start(LOG, LogArgs(), tenant=tenant, job_id=job_id, due=bucket * _BUCKET)
+    if services.conversations.is_first(tenant, bucket):
+        client.start(LOG, LogArgs(), tenant=tenant, job_id=job_id, due=bucket * _BUCKET)
+    return job_id
 
 
 @job(LOG, queue="low", timeout=300, retries=10)
@@ -233,5 +246,5 @@ def recover(ctx: JobContext, args: RecoverArgs) -> int:
     client = JobClient(ctx.services.redis, result_ttl=ctx.services.config.result_ttl, work=ctx.services.work)
     tenants = ctx.services.conversations.tenants_waiting(time.time() - args.older_than)
     for tenant in tenants:
-        start_logging(client, tenant)
+        start_logging(ctx.services, client, tenant)
     return len(tenants)

@@ -79,11 +79,23 @@ class ConversationStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._started: dict[str, int] = {}
+
+    def is_first(self, tenant: str, bucket: int) -> bool:
+        """Say whether this process has a tenant's chats of so early a moment logged for the first time."""
+        if self._started.get(tenant, 0) >= bucket:
+            return False
+        self._started[tenant] = bucket
+        return True
 
     def accept(self, new: NewConversation, *, reserved_tokens: int = 0) -> None:
         """Keep a conversation that is to be logged."""
         now = datetime.now(UTC)
-        row = {"tenant": new.tenant, "content": json.dumps({**vars(new), "created_at": now.isoformat()})}
+        row = {
+            "tenant": new.tenant,
+            "session_id": new.session_id,
+            "content": json.dumps({**vars(new), "created_at": now.isoformat()}),
+        }
         row |= {"reserved_tokens": reserved_tokens, "accepted_at": int(now.timestamp())}  # type: ignore[dict-item]
         with self._database.write() as connection:
             connection.execute(insert(pending_conversations).values(row))
@@ -174,12 +186,13 @@ class ConversationStore:
             SessionNotFound: it is another user's, or another tenant's.
         """
         query = select(conversations).where(conversations.c.tenant == tenant, conversations.c.session_id == session_id)
-        waiting = select(pending_conversations).where(pending_conversations.c.tenant == tenant)
+        pending = pending_conversations.c
+        waiting = select(pending_conversations).where(pending.tenant == tenant, pending.session_id == session_id)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(conversations.c.number.desc()).limit(limit)).all()
-            held = [_content(row)[0] for row in connection.execute(waiting.order_by(pending_conversations.c.number))]
+            held = [_content(row)[0] for row in connection.execute(waiting.order_by(pending.number))]
         found = [_conversation(row) for row in reversed(rows)]
-        found += [Conversation(number=0, **values) for values in held if values["session_id"] == session_id]
+        found += [Conversation(number=0, **values) for values in held]
         if any(one.user_id != user_id for one in found):
             raise SessionNotFound
         return found[-limit:]

@@ -40,11 +40,15 @@ def upgrade() -> None:
         "pending_conversations",
         sa.Column("number", Id, nullable=False),
         sa.Column("tenant", sa.String(64), nullable=False),
+        sa.Column("session_id", sa.String(64), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
         sa.Column("reserved_tokens", sa.Integer(), nullable=False),
         sa.Column("accepted_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("number", name="pk_pending_conversations"),
         sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "ix_pending_conversations_tenant_session_id_number", "pending_conversations", ["tenant", "session_id", "number"]
     )
     op.create_index("ix_pending_conversations_tenant_number", "pending_conversations", ["tenant", "number"])
     op.create_table(

@@ -1,5 +1,6 @@
 """The console in a real browser, over the real application and a real Redis: it shows, acts and follows."""
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,11 +94,33 @@ def test_every_view_opens_in_both_languages(address: str, page: Page) -> None:
         page.wait_for(
             f"document.querySelector('nav a[href=\"#/{view}\"][aria-current]') && document.querySelector('h1')"
         )
+    page.run("location.hash = '#/service'")
+    page.wait_for("document.querySelector('main .ok')")
+    assert "[object" not in page.text()
+    page.run("location.hash = '#/jobs'")
+    page.wait_for("document.querySelector('nav a[href=\"#/jobs\"][aria-current]')")
     english = page.text()
     page.click("#language")
     page.wait_for("document.documentElement.lang === " + ("'zh'" if "Jobs" in english else "'en'"))
     assert page.text() != english
     assert page.problems() == []
+
+
+def test_the_outbox_is_read_in_the_page(address: str, page: Page) -> None:
+    """Without a channel, what was sent and to whom is there to be read, as text; and it says that nothing left."""
+    content = {"user_id": 1, "email": "ada@example.com", "notification_types": ["email"], "subject": "测试"}
+    page.open(address, "document.querySelector('main h1')")
+    page.run(
+        "fetch('/notify', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: "
+        f"{json.dumps(json.dumps(content | {'message': ATTACK}))}}})"
+    )
+    page.run("location.hash = '#/notifications'")
+    page.wait_for("document.querySelector('main details')")
+    page.run("document.querySelector('main details').open = true")
+    assert ATTACK in page.text()
+    assert "ada@example.com" in page.text()
+    assert page.run("window.hacked") is None
+    assert "no channel is set up" in page.text() or "尚未配置渠道" in page.text()
 
 
 def test_with_keys_the_page_asks_for_one_and_keeps_it_for_the_tab(

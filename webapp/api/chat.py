@@ -146,6 +146,7 @@ def _asked(body: ChatBody) -> Asked:
         tenant=g.tenant,
         user_id=body.user_id,
         session_id=body.session_id or uuid4().hex,
+        is_new=body.session_id is None,
         message=body.message,
         topic=body.topic,
         documents=body.document_ids,

@@ -31,10 +31,12 @@ pending_conversations = Table(
     metadata,
     Column("number", Id, primary_key=True),
     Column("tenant", String(64), nullable=False),
+    Column("session_id", String(64), nullable=False),
     Column("content", Text, nullable=False),  # JSON, as the columns of `conversations`
     Column("reserved_tokens", Integer, nullable=False),  # of the user's day, to be settled with those that were used
     Column("accepted_at", BigInteger, nullable=False),  # seconds since 1970
     Index(None, "tenant", "number"),
+    Index(None, "tenant", "session_id", "number"),
     sqlite_autoincrement=True,
 )
 

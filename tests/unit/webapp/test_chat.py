@@ -240,7 +240,7 @@ def test_many_conversations_are_logged_in_one_transaction_and_counted_once(build
     client = job_client(services)
     ctx = JobContext(job_id="r", tenant="upkeep", attempt=1, services=services, client=client)
     assert recover(ctx, RecoverArgs(older_than=0)) == 1
-    start_logging(client, "local")
+    start_logging(services, client, "local")
     logged(services)
     logged(services)
     assert [services.conversations.stats("local", str(n)).total_conversations for n in range(3)] == [10, 10, 10]

@@ -12,7 +12,7 @@ const CHINESE = {
   cancel: "取消", pause: "暂停", resume: "继续", requeue: "重新排队", delete: "删除", seconds: "秒",
   queued: "排队中", scheduled: "已计划", waiting: "等待中", running: "运行中", retrying: "重试中", paused: "已暂停",
   completed: "已完成", failed: "失败", canceled: "已取消", processing: "处理中", sent: "已发送", skipped: "已跳过",
-  unknown: "未知", File: "文件", Size: "大小", Pages: "页数", Upload: "上传", Ask: "提问", Question: "问题",
+  unknown: "未知", outbox: "本地发件箱", ready: "就绪", stopped: "已停止", File: "文件", Size: "大小", Pages: "页数", Upload: "上传", Ask: "提问", Question: "问题",
   "A question to all documents": "向所有文档提问", "Delete this document?": "删除此文档？", page: "页",
   "Delete this job?": "删除此任务？", "Not answered": "无法回答",
   Queues: "队列", Workers: "工作进程", Busy: "忙碌", "Oldest waits": "最久等待", "A minute": "每分钟",
