@@ -10,11 +10,12 @@ from jobs.core.batch_intake import JobSpec
 from jobs.core.batches import MAX_JOBS, BatchView
 from jobs.core.errors import InvalidArguments
 from jobs.core.spec import discover
+from jobs.stores.work_rows import AcceptedBatch
 from webapp.api.jobs import JobState, ListQuery
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
 from webapp.options import JobOptions
-from webapp.responses import MAX_PAGE, decode_cursor, encode_cursor, job_json
+from webapp.responses import MAX_PAGE, decode_cursor, encode_cursor, job_json, row_id
 
 LOOK_JOBS = 2500  # jobs for each second that a client is asked to wait: every look asks Redis for the state of each
 
@@ -86,6 +87,15 @@ def start_batch(body: BatchBody) -> Response:
     return response
 
 
+@bp.get("/batches")
+def list_batches(query: ListQuery) -> Response:
+    """List the caller's batches as they were accepted, newest first."""
+    limit = min(query.limit, MAX_PAGE)
+    page = offstage().batches.accepted(g.tenant, before=decode_cursor(query.cursor, row_id), limit=limit)
+    cursor = encode_cursor(page[-1].number) if len(page) == limit else None
+    return jsonify(batches=[_accepted_json(batch) for batch in page], next_cursor=cursor)
+
+
 @bp.get("/batches/<string:batch_id>", responses={200: BatchView})
 def get_batch(path: BatchPath) -> Response:
     """Return a batch with its counts."""
@@ -131,6 +141,12 @@ def _batch_response(view: BatchView) -> Response:
     if view.ended_at is None:
         response.headers["Retry-After"] = str(1 + view.open // LOOK_JOBS)
     return response
+
+
+def _accepted_json(batch: AcceptedBatch) -> dict[str, Any]:
+    """Return a batch as it was accepted; its counts are at its own address."""
+    fields = {"id": batch.id, "name": batch.name, "total": batch.total, "ended": batch.state == "ended"}
+    return {**fields, "created_at": batch.created_at.isoformat(), "links": _links(batch.id)}
 
 
 def _links(batch_id: str) -> dict[str, str]:

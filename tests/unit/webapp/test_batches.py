@@ -100,6 +100,21 @@ def test_a_batch_sent_again_with_its_key_is_one_batch(local: FlaskClient, local_
     assert other["batch_id"] != first["batch_id"]
 
 
+def test_batches_are_listed_newest_first_in_pages(local: FlaskClient) -> None:
+    """As they were accepted, with the address of their counts; nobody else's."""
+    for name in ("one", "two", "three"):
+        local.post("/batches", json={**ITEMS, "name": name})
+    first = local.get("/batches?limit=2").get_json()
+    rest = local.get(f"/batches?limit=2&cursor={first['next_cursor']}").get_json()
+    listed = [*first["batches"], *rest["batches"]]
+    assert [(batch["name"], batch["total"], batch["ended"]) for batch in listed] == [
+        ("three", 5, False),
+        ("two", 5, False),
+        ("one", 5, False),
+    ]
+    assert local.get(listed[0]["links"]["self"]).get_json()["name"] == "three"
+
+
 def test_cancel_is_for_batches_that_run(local: FlaskClient, local_services: Services) -> None:
     """Twice is once; one that has ended by itself is a 409 with its state."""
     batch = local.post("/batches", json=ITEMS).get_json()

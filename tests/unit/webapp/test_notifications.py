@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from jobs.providers.channels import (
     Sender,
 )
 from jobs.providers.errors import ProviderUnavailable
+from jobs.providers.templates import load_events
 from jobs.services import Services
 from tests.fakes import make_due, run_jobs
 from tests.unit.webapp.conftest import ACME, OTHER
@@ -269,6 +271,32 @@ def test_a_throttle_caps_messages_an_hour(services: Services, outcome: Any, chan
     web = create_app(services=capped).test_client()
     mails = [web.post("/notify", json=NOTIFY | {"notification_types": ["email"]}) for _ in range(3)]
     assert [outcome(each)["email"] for each in mails] == [("queued", None)] * 2 + [("skipped", "throttled")]
+
+
+def test_those_of_a_kind_within_a_window_go_out_as_one(
+    services: Services, channels: dict[Channel, Recorder], outcome: Any, tmp_path: Path
+) -> None:
+    """A digest: the first waits until the window is over, the others go with it; another user's is another one."""
+    folder = tmp_path / "comment_added"
+    (folder / "zh").mkdir(parents=True)
+    (folder / "en").mkdir()
+    (folder / "event.toml").write_text('channels = ["email"]\ndigest_seconds = 600\n[context]\ntext = "text"\n')
+    for language in ("zh", "en"):
+        (folder / language / "subject.txt").write_text("新评论", encoding="utf-8")
+        (folder / language / "body.txt").write_text("评论：{{ text }}", encoding="utf-8")
+    web = create_app(services=replace(services, event_texts=load_events(tmp_path))).test_client()
+    comment = {"user_id": 1, "email": "a@example.com", "event_type": "comment_added"}
+    mine = [web.post("/notify/event", json=comment | {"context": {"text": str(n)}}) for n in range(3)]
+    other = web.post("/notify/event", json=comment | {"user_id": 2, "email": "b@example.com", "context": {"text": "x"}})
+    run_jobs(services)
+    assert [outcome(each)["email"] for each in (*mine, other)] == [("queued", "digest")] * 4
+    make_due(services)
+    run_jobs(services)
+    assert [outcome(each)["email"][0] for each in (*mine, other)] == ["sent"] * 4
+    texts = {mail.to: (mail.subject, mail.text) for mail, _ in channels["email"].sent}
+    assert len(channels["email"].sent) == 2
+    assert texts["a@example.com"] == ("新评论 (3)", "1. 评论：0\n\n2. 评论：1\n\n3. 评论：2")
+    assert texts["b@example.com"] == ("新评论", "评论：x")
 
 
 def test_notifications_are_listed_in_pages_and_by_filter(web: FlaskClient, services: Services) -> None:
