@@ -13,6 +13,7 @@ from jobs.providers.channels.base import (
 )
 from jobs.providers.channels.http import JsonService, Ntfy, Twilio
 from jobs.providers.channels.smtp import SmtpMail
+from jobs.providers.channels.url import ServiceByUrl
 
 __all__ = [
     "AddressRefused",
@@ -56,6 +57,8 @@ def _service(name: str, url: str, timeout: float) -> Sender:
         "http": JsonService,
     }
     kind = kinds.get(urlsplit(url).scheme)
-    if kind is None or not urlsplit(url).hostname:
-        raise ConfigError(f"{name} is `twilio://`, `ntfy://` or `https://`, and a host.")
-    return kind(url, timeout=timeout)
+    if kind is not None and urlsplit(url).hostname:
+        return kind(url, timeout=timeout)
+    if kind is None and ServiceByUrl.knows(url):
+        return ServiceByUrl(url)
+    raise ConfigError(f"{name} is `twilio://`, `ntfy://`, `https://`, or the URL of a service that Apprise knows.")

@@ -105,6 +105,20 @@ def test_answers_are_told_apart(service: Service, kind: str, status: int, error:
     assert raised.value.retry_after == (7 if status in (429, 503) else None)
 
 
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # in one of the plugins that Apprise loads
+def test_any_other_service_is_reached_by_its_url(service: Service) -> None:
+    """By Apprise; `{to}` is the recipient. What it does not take can be taken later."""
+    url = f"json://{service.address}/messages/{{to}}"
+    by_url = build_channels("", "", url, "", 5)["sms"]
+    assert by_url.send(Outgoing("+8613800000000", "标题", "内容"), "k") == ""
+    [(path, _, body)] = service.requests
+    assert path == "/messages/+8613800000000"
+    assert (json.loads(body)["title"], json.loads(body)["message"]) == ("标题", "内容")
+    service.answer = (500, {})
+    with pytest.raises(ProviderUnavailable):
+        by_url.send(SMS, "k")
+
+
 def test_a_number_that_twilio_does_not_know_is_refused_for_good(service: Service) -> None:
     service.answer = (400, {"code": 21211})
     with pytest.raises(AddressRefused):
