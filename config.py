@@ -5,10 +5,11 @@ Importing this module reads nothing and connects nothing. `load_config()` names 
 
 import ipaddress
 from base64 import b64decode
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 QUEUES = ("high", "default", "low")
@@ -18,6 +19,15 @@ _HEX = set("0123456789abcdef")
 
 class ConfigError(Exception):
     """A setting is missing or wrong; the message says which, and how to mend it."""
+
+
+class ModelPrice(BaseModel):
+    """What a model costs for a million tokens: those it reads, those it writes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: Decimal = Field(ge=0, le=100_000, decimal_places=4)
+    output: Decimal = Field(ge=0, le=100_000, decimal_places=4)
 
 
 class Config(BaseSettings):
@@ -136,6 +146,11 @@ class Config(BaseSettings):
     llm_model: str = Field(default="", description="Model name sent to LLM_URL.")
     llm_key: SecretStr | None = Field(default=None, description="Bearer key for LLM_URL.")
     llm_timeout: float = Field(default=60.0, gt=0, description="Seconds that one model call may take in all.")
+    model_prices: dict[str, ModelPrice] = Field(
+        default_factory=dict,
+        description='Prices by model for a million tokens, JSON: `{"name": {"input": 0.15, "output": 0.6}}`.',
+    )
+    price_currency: str = Field(default="USD", pattern="^[A-Z]{3}$", description="Currency of MODEL_PRICES.")
 
     @field_validator("api_keys", mode="before")
     @classmethod

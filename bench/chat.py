@@ -36,7 +36,7 @@ def without_logging() -> Flask:
 
     app = webapp.create_app()
     offstage = app.extensions["offstage"]
-    services = replace(offstage.services, conversations=Unlogged(offstage.services.database))
+    services = replace(offstage.services, conversations=Unlogged(offstage.services.database, offstage.services.usage))
     app.extensions["offstage"] = replace(offstage, services=services)
     jobs.conversations.start_logging = lambda *_: "0" * 32
     return app

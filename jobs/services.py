@@ -7,6 +7,7 @@ from redis import Redis
 
 from config import Config
 from jobs.domain.notifications import Channel
+from jobs.domain.usage import Price, PriceTable
 from jobs.providers.channels import Sender, build_channels
 from jobs.providers.embedder import Embedder, build_embedder
 from jobs.providers.llm import LanguageModel, build_language_model
@@ -20,6 +21,7 @@ from jobs.stores.effects import EffectStore
 from jobs.stores.notifications import NotificationStore
 from jobs.stores.requests import RequestStore
 from jobs.stores.search import SearchIndex
+from jobs.stores.usage import UsageStore
 from jobs.stores.users import UserStore
 from jobs.stores.work import WorkStore
 
@@ -40,6 +42,7 @@ class Services:
     requests: RequestStore
     effects: EffectStore
     conversations: ConversationStore
+    usage: UsageStore
     users: UserStore
     notifications: NotificationStore
     channels: dict[Channel, Sender]
@@ -62,6 +65,7 @@ def build_services(config: Config, redis: Redis | None = None) -> Services:
     llm = build_language_model(
         config.llm_url, model=config.llm_model, key=_plain(config.llm_key), timeout=config.llm_timeout
     )
+    usage = UsageStore(database, _prices(config))
     return Services(
         config=config,
         redis=connect(config.redis_url) if redis is None else redis,
@@ -74,7 +78,8 @@ def build_services(config: Config, redis: Redis | None = None) -> Services:
         work=WorkStore(database),
         requests=RequestStore(database),
         effects=EffectStore(database),
-        conversations=ConversationStore(database),
+        conversations=ConversationStore(database, usage),
+        usage=usage,
         users=UserStore(database),
         notifications=NotificationStore(database),
         channels=build_channels(
@@ -86,6 +91,11 @@ def build_services(config: Config, redis: Redis | None = None) -> Services:
         ),
         event_texts=load_events(config.events_dir),
     )
+
+
+def _prices(config: Config) -> PriceTable:
+    prices = {model: Price(price.input, price.output) for model, price in config.model_prices.items()}
+    return PriceTable(prices, config.price_currency)
 
 
 def _plain(secret: SecretStr | None) -> str:

@@ -1,5 +1,6 @@
 """Stand-ins for the outside, and a way to run jobs in the test's own process."""
 
+from decimal import Decimal
 from typing import Any, cast
 
 from redis import Redis
@@ -11,6 +12,7 @@ from rq.serializers import JSONSerializer
 from config import QUEUES, Config, load_config
 from jobs.core.client import JobClient
 from jobs.core.runner import failure_of, run_failure_hook, run_with
+from jobs.domain.usage import Price, PriceTable
 from jobs.providers.templates import load_events
 from jobs.services import Services
 from jobs.stores.conversations import ConversationStore
@@ -18,8 +20,11 @@ from jobs.stores.database import Database
 from jobs.stores.effects import EffectStore
 from jobs.stores.notifications import NotificationStore
 from jobs.stores.requests import RequestStore
+from jobs.stores.usage import UsageStore
 from jobs.stores.users import UserStore
 from jobs.stores.work import WorkStore
+
+PRICES = PriceTable({"small": Price(Decimal("0.15"), Decimal("0.6"))}, "USD")
 
 
 def engine_services(redis: "Redis", config: Config | None = None, database: Database | None = None) -> Services:
@@ -37,7 +42,8 @@ def engine_services(redis: "Redis", config: Config | None = None, database: Data
         work=WorkStore(database) if database else absent,
         requests=RequestStore(database) if database else absent,
         effects=EffectStore(database) if database else absent,
-        conversations=ConversationStore(database) if database else absent,
+        conversations=ConversationStore(database, UsageStore(database, PRICES)) if database else absent,
+        usage=UsageStore(database, PRICES) if database else absent,
         users=UserStore(database) if database else absent,
         notifications=NotificationStore(database) if database else absent,
         channels={},

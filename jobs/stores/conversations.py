@@ -13,8 +13,11 @@ from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Row, case, delete, insert, or_, select, update
 
+from jobs.domain.chat import BUILT_IN
+from jobs.domain.usage import Usage
 from jobs.stores.database import Database, inserted, utc
 from jobs.stores.schema import conversations, pending_conversations, user_stats
+from jobs.stores.usage import UsageStore
 
 ROUND = 1000  # conversations logged in one transaction
 
@@ -77,8 +80,9 @@ class Stats:
 class ConversationStore:
     """The tables of conversations."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, usage: UsageStore) -> None:
         self._database = database
+        self._usage = usage
         self._started: dict[str, int] = {}
 
     def is_first(self, tenant: str, bucket: int) -> bool:
@@ -112,9 +116,16 @@ class ConversationStore:
             found = [_content(row) for row in rows]
             connection.execute(insert(conversations), [values for values, _ in found])
             _count(connection, tenant, found, soft_limit)
+            for row, (values, _) in zip(rows, found, strict=True):
+                if values["model"] != BUILT_IN:
+                    self._record_usage(connection, tenant, f"chat/{row.number}", values)
             numbers = [row.number for row in rows]
             connection.execute(delete(pending_conversations).where(pending_conversations.c.number.in_(numbers)))
         return len(rows)
+
+    def _record_usage(self, connection: Connection, tenant: str, key: str, values: Mapping[str, Any]) -> None:
+        used = Usage(values["prompt_tokens"], values["completion_tokens"], values["estimated"])
+        self._usage.record(connection, tenant, values["user_id"], values["model"], used, "chat", key)
 
     def tenants_waiting(self, before: float) -> list[str]:
         """Return the tenants with conversations that wait since before a time, in seconds since 1970."""

@@ -9,6 +9,7 @@ from jobs.stores.schema.documents import documents, is_hidden, is_shown, pages, 
 from jobs.stores.schema.effects import effects
 from jobs.stores.schema.notifications import deliveries, notifications, users
 from jobs.stores.schema.schedules import schedules
+from jobs.stores.schema.usage import usage
 from jobs.stores.schema.work import batches, is_untold, requests, work
 
 # `passage_terms` is an FTS5 table with its shadow tables on SQLite, a table with a tsvector on PostgreSQL.
@@ -38,6 +39,7 @@ __all__ = [
     "pending_conversations",
     "requests",
     "schedules",
+    "usage",
     "user_stats",
     "users",
     "vectors",

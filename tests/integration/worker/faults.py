@@ -102,7 +102,7 @@ def _fill(queues: dict[str, Queue]) -> list[str]:
 
 def _wait_for_progress(redis: "Redis") -> None:
     seen = len(redis.keys("ledger:*"))
-    eventually(lambda: len(redis.keys("ledger:*")) > seen, 20, what="a job that starts")
+    eventually(lambda: len(redis.keys("ledger:*")) > seen, 60, what="a job that starts")
 
 
 def _drain(redis: "Redis", ids: list[str], seconds: float) -> None:

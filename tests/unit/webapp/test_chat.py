@@ -151,6 +151,22 @@ def test_a_model_is_told_the_conversation_and_its_tokens_are_counted(build: Buil
     ]
 
 
+def test_the_use_of_a_model_is_recorded_once_with_its_cost(build: Build, model: ScriptedModel) -> None:
+    """In the transaction that logs; what was built in used no model."""
+    services = build(model, model_prices={"scripted": {"input": 100_000, "output": 50_000}})
+    web = create_app(services=services).test_client()
+    for _ in range(3):
+        ask(web)
+        logged(services)
+    used = web.get("/usage?by=user").get_json()
+    assert (used["total"]["calls"], used["total"]["prompt_tokens"], used["total"]["completion_tokens"]) == (3, 33, 9)
+    assert used["total"]["cost"] == "3.75"
+    built_in = replace(services, llm=None)
+    ask(create_app(services=built_in).test_client())
+    logged(built_in)
+    assert web.get("/usage").get_json()["total"]["calls"] == 3
+
+
 def test_an_answer_is_streamed_as_it_is_written(build: Build, model: ScriptedModel) -> None:
     services = build(model)
     web = create_app(services=services).test_client()
