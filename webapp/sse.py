@@ -75,6 +75,7 @@ class EventHub:
         self._open: Counter[str] = Counter()  # by tenant
         self._wake = f"offstage:wake:{uuid4().hex}"
         self._reader: threading.Thread | None = None
+        self._closed = False
 
     def subscribe(self, tenant: str, job_id: str) -> Subscription:
         """Follow a job's stream from now on.
@@ -116,8 +117,9 @@ class EventHub:
                 del self._subscriptions[subscription.key], self._positions[subscription.key]
 
     def close(self) -> None:
-        """Let every follower go: this process is about to stop."""
+        """Let every follower go, and read no more: this process is about to stop."""
         with self._lock:
+            self._closed = True
             for follower in chain.from_iterable(self._subscriptions.values()):
                 follower.put(CLOSING)
 
@@ -129,7 +131,7 @@ class EventHub:
 
     def _read_forever(self) -> None:
         wake_at = FROM_START
-        while True:
+        while not self._closed:
             with self._lock:
                 wanted = {self._wake: wake_at, **self._positions}
             try:

@@ -32,6 +32,7 @@ def serve(redis: Redis, folder: Path, **settings: Any) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
+    app.extensions["offstage"].streams.close()
     server.shutdown()
     thread.join()
     server.server_close()

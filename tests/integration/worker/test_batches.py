@@ -102,6 +102,8 @@ def test_cancel_ends_a_batch_under_way(redis: Redis, fleet: Fleet, client: Batch
     eventually(lambda: next(found).counts["running"] == 4, 40)
     client.cancel(TENANT, batch_id)
     view = ended(redis, client, batch_id)
-    assert (view.state, view.counts["canceled"]) == ("canceled", 200)
+    assert view.state == "canceled"
+    assert view.counts["canceled"] + view.counts["completed"] == 200
+    assert view.counts["completed"] <= 4  # one that was at its last step may have ended before the word came
     assert redis.llen("rq:queue:default") == 0
     assert called(redis) == [batch_id.encode()]
