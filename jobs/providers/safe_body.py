@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from jobs.providers.errors import ProviderNonsense
@@ -17,11 +17,15 @@ _PIECE_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a GET brought. `url` is where it was found in the end; with `cut`, there is more of it that was not read."""
+    """What a GET brought. `url` is where it was found in the end, `charset` what its header says, if anything.
+
+    With `cut`, there is more of it that was not read.
+    """
 
     url: str
     status: int
     media_type: str
+    charset: str = ""
     content: bytes = b""
     cut: bool = False
 
@@ -33,15 +37,15 @@ def fetched(response: "httpx2.Response", max_bytes: int, media_types: frozenset[
         ProviderNonsense: it is packed in a way that was not asked for, or damaged.
     """
     media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    found = Fetched(str(response.url), response.status_code, media_type)
+    found = Fetched(str(response.url), response.status_code, media_type, response.charset_encoding or "")
     if media_types and media_type not in media_types:
         return found
     content = bytearray()
     for piece in _unpacked(response):
         content += piece
         if len(content) > max_bytes:
-            return Fetched(found.url, found.status, media_type, bytes(content[:max_bytes]), cut=True)
-    return Fetched(found.url, found.status, media_type, bytes(content))
+            return replace(found, content=bytes(content[:max_bytes]), cut=True)
+    return replace(found, content=bytes(content))
 
 
 def _unpacked(response: "httpx2.Response") -> Iterator[bytes]:

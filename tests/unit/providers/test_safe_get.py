@@ -24,7 +24,7 @@ def test_a_page_comes_with_its_status_and_its_media_type(server: Server) -> None
     """Whatever the status says, and with the headers of the caller."""
     server.script = lambda exchange: exchange.raw(PAGE, 404, Content_Type="Text/HTML; charset=utf-8")
     found = get(f"{server.url}/a?b=c")
-    assert found == Fetched(f"{server.url}/a?b=c", 404, "text/html", PAGE)
+    assert found == Fetched(f"{server.url}/a?b=c", 404, "text/html", "utf-8", PAGE)
     assert (server.requests[0].path, server.requests[0].headers["User-Agent"]) == ("/a?b=c", "Test")
 
 
