@@ -183,7 +183,7 @@ def test_a_text_that_outgrows_the_kept_events_is_found_whole(fake_redis: Redis, 
     live = attempt(services, JobClient(fake_redis, result_ttl=1000), every_piece())
     early = Reader(fake_redis)
     for n in range(200):
-        live.write(f"{n} " + "长" * 1000 * ("max_events_bytes" in limits))
+        live.write(f"{n} " + "长" * 1150 * ("max_events_bytes" in limits))
         if n == 10:
             early.look()
         if n % 7 == 0 and n > 60:
