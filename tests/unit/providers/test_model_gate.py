@@ -108,7 +108,9 @@ def test_the_places_of_the_dead_come_back(redis: Redis, gate: ModelGate, hall: H
     assert hall.came == ["acme"]
 
 
-def test_a_call_outlasts_its_lease_and_the_loss_of_redis(redis: Redis, gate: ModelGate, pool: ThreadPoolExecutor) -> None:
+def test_a_call_outlasts_its_lease_and_the_loss_of_redis(
+    redis: Redis, gate: ModelGate, pool: ThreadPoolExecutor
+) -> None:
     """It is renewed while it goes on, and put down again where Redis has forgotten it."""
     with gate.enter("acme"):
         redis.flushall()
