@@ -15,12 +15,13 @@ from jobs.core.runner import failure_of, run_failure_hook, run_with
 from jobs.domain.usage import Price, PriceTable
 from jobs.providers.llm import build_language_model
 from jobs.providers.templates import load_events
-from jobs.services import Services, build_gate
+from jobs.services import Services, build_gate, build_pages
 from jobs.stores.conversations import ConversationStore
 from jobs.stores.database import Database
 from jobs.stores.effects import EffectStore
 from jobs.stores.notifications import NotificationStore
 from jobs.stores.requests import RequestStore
+from jobs.stores.research import ResearchStore
 from jobs.stores.usage import UsageStore
 from jobs.stores.users import UserStore
 from jobs.stores.work import WorkStore
@@ -51,6 +52,9 @@ def engine_services(redis: "Redis", config: Config | None = None, database: Data
         notifications=NotificationStore(database) if database else absent,
         channels={},
         event_texts=load_events(),
+        research=ResearchStore(database) if database else absent,
+        web_search=None,
+        pages=build_pages(redis, config or load_config()),
     )
 
 

@@ -8,6 +8,7 @@ from jobs.stores.schema.conversations import conversations, pending_conversation
 from jobs.stores.schema.documents import documents, is_hidden, is_shown, pages, passages, vectors
 from jobs.stores.schema.effects import effects
 from jobs.stores.schema.notifications import deliveries, notifications, users
+from jobs.stores.schema.research import research
 from jobs.stores.schema.schedules import schedules
 from jobs.stores.schema.usage import usage
 from jobs.stores.schema.work import batches, is_untold, requests, work
@@ -38,6 +39,7 @@ __all__ = [
     "passages",
     "pending_conversations",
     "requests",
+    "research",
     "schedules",
     "usage",
     "user_stats",
