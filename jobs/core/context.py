@@ -51,7 +51,7 @@ class JobContext:
         self.attempt = attempt
         self.services = services
         self.created_at = created_at or datetime.now(UTC)
-        self._together = False  # steps run at the same time: where the job leaves is then decided where they are waited for
+        self._together = False  # steps run at the same time: the job then leaves where they are waited for
         self._leaving = Event()  # set when the job leaves its worker: what it has begun in threads is to end
         self._client = client
         self._redis = services.redis
