@@ -46,7 +46,7 @@ def _quote(
     services: "Services", tenant: str, question: str, sources: "list[Hit]", model_error: str | None = None
 ) -> Answer:
     neighbours = services.search.neighbours(tenant, sources)
-    return extract(question, sources, _similarities(services.embedder, question), neighbours, model_error)
+    return extract(question, sources, similarities(services.embedder, question), neighbours, model_error)
 
 
 def _ask_model(llm: LanguageModel, question: str, sources: "list[Hit]") -> Answer | str:
@@ -62,7 +62,7 @@ def _ask_model(llm: LanguageModel, question: str, sources: "list[Hit]") -> Answe
     return checked(written, sources) or "model_cited_nothing"
 
 
-def _similarities(embedder: "Embedder", question: str) -> Similarities | None:
+def similarities(embedder: "Embedder", question: str) -> Similarities | None:
     """Return a function that compares texts with the question, or None if that would mean a remote call."""
     if not embedder.is_local:
         return None

@@ -1,4 +1,4 @@
-"""Sources of research: a question looked up in the tenant's documents, or on the web. Each search is a job of its own."""
+"""Sources of research: a question looked up in the tenant's documents, or on the web; each search a job of its own."""
 
 import time
 from collections.abc import Callable
@@ -18,9 +18,9 @@ from jobs.domain.research import Findings, Language, Passage, Source, Trouble, c
 from jobs.providers.errors import ProviderError
 from jobs.providers.pages import WebPage
 from jobs.providers.web_search import Found
+from jobs.reporting import MESSAGE
 
 DOCUMENTS, WEB = "research.documents", "research.web"
-MESSAGE = "message"
 _PAGES_AT_ONCE = 5
 _PAGE_CHARS = 300_000  # of a page that are looked through
 _HITS = 20
@@ -71,7 +71,7 @@ def search_documents(ctx: JobContext, args: DocumentsArgs) -> Findings:
 
 @job(WEB, queue="default", timeout=180, retries=1, isolated=True)
 def search_web(ctx: JobContext, args: SearchArgs) -> Findings:
-    """Look a question up on the web and read the pages that were found; strangers' HTML, so in a process with limits."""
+    """Look a question up on the web and read the pages that are found: strangers' files, in a process with limits."""
     if args.is_late:
         return Findings(skipped=True)
     found = ctx.step("search", _search, ctx, args)

@@ -51,6 +51,7 @@ _NOTES: dict[str, dict[Language, str]] = {
         "en": "“{question}” quotes its sources: the language model failed ({reason}).",
         "zh": "“{question}”直接引用来源：语言模型出错（{reason}）。",
     },
+    "not_summed_up": {"en": "There is no summary: {reason}", "zh": "没有总结：{reason}"},
     "cut_off": {
         "en": "“{question}” ends where the tokens for a section did.",
         "zh": "“{question}”在每节的词元上限处中断。",

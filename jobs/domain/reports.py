@@ -65,30 +65,22 @@ def heading(question: str) -> str:
     return f"## {_plain(question)}\n\n"
 
 
-def summary_heading(language: Language) -> str:
-    """Return the heading of the summary."""
-    return f"## {_WORDS[language]['summary']}\n\n"
+def summary_title(language: Language) -> str:
+    """Return what the summary is called."""
+    return _WORDS[language]["summary"]
 
 
 def nothing_found(language: Language) -> str:
-    """Return what a report says that has no section."""
-    return f"{_WORDS[language]['nothing']}\n\n"
+    """Return what is said where there is nothing to say."""
+    return _WORDS[language]["nothing"]
 
 
-def source_lines(sources: Sequence[Source], language: Language) -> str:
-    """Return the list of sources, empty without any."""
-    if not sources:
-        return ""
-    lines = [f"{number}. {_source(source, language)}" for number, source in enumerate(sources, 1)]
-    return f"## {_WORDS[language]['sources']}\n\n" + "\n".join(lines) + "\n\n"
-
-
-def note_lines(notes: Sequence[Note], language: Language) -> str:
-    """Return what was cut, failed or left out, empty if nothing was."""
-    texts = list(dict.fromkeys(each.text for each in notes))
-    if not texts:
-        return ""
-    return f"## {_WORDS[language]['notes']}\n\n" + "\n".join(f"- {_plain(text)}" for text in texts) + "\n"
+def tail(sources: Sequence[Source], notes: Sequence[Note], language: Language) -> str:
+    """Return how a report ends: its sources, and what was cut, failed or left out; nothing where there is neither."""
+    numbered = [f"{number}. {_source(source, language)}" for number, source in enumerate(sources, 1)]
+    said = [f"- {_plain(text)}" for text in dict.fromkeys(each.text for each in notes)]
+    lists = ((title, lines) for title, lines in (("sources", numbered), ("notes", said)) if lines)
+    return "\n".join(f"## {_WORDS[language][title]}\n\n" + "\n".join([*lines, ""]) for title, lines in lists)
 
 
 def section_prompt(query: str, question: str, passages: Sequence[Passage], language: Language) -> tuple[str, str]:
