@@ -151,6 +151,9 @@ class Config(BaseSettings):
     web_allow_private: bool = Field(
         default=False, description="Pages at private addresses and any port, for tests and private networks."
     )
+    pdf_font: str = Field(
+        default="", description="TrueType file with Chinese for PDFs of reports. Empty: the font of who reads them."
+    )
     research_searches: int = Field(default=4, ge=1, le=20, description="Searches of one research at once.")
 
     # Documents

@@ -28,7 +28,7 @@ from jobs.domain.reports import (
     summary_prompt,
     summary_title,
 )
-from jobs.domain.research import Language, Note, Passage, Source
+from jobs.domain.research import LEAST_TOKENS, Language, Note, Section, Source
 from jobs.domain.token_count import count_tokens
 from jobs.providers.errors import ProviderError
 from jobs.providers.llm import Completion, Message
@@ -40,15 +40,7 @@ CITED = "source"  # event: a source that the text names from here on
 CAPABILITY = "research"  # in the figures of usage
 MESSAGE = "message"  # event: how it goes, as progress tells it too
 _SAID = (MESSAGE, PROGRESS)
-LEAST_TOKENS = 64  # of a section: with fewer there is no use in beginning it
 _MARGIN = 1.25  # of estimated tokens: vocabularies differ by a fifth
-
-
-class Section(BaseModel):
-    """A question, and the passages that answer it."""
-
-    question: str
-    passages: list[Passage]
 
 
 class Part(BaseModel):

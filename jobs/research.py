@@ -6,66 +6,57 @@ what is done is not done again after a pause, a retry or a crash.
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel
 
-from jobs.answering import similarities
 from jobs.calling import Call, complete
 from jobs.core.client import JobClient
 from jobs.core.context import JobContext
 from jobs.core.spec import Failure, job
-from jobs.core.view import JobView
-from jobs.domain.answers import relevance
-from jobs.domain.citations import CITED
+from jobs.core.view import JobNotFound, JobView
+from jobs.domain.chat import BUILT_IN
 from jobs.domain.report_notes import note, told
-from jobs.domain.reports import as_hits, head, nothing_found, tail
+from jobs.domain.reports import head, nothing_found, tail
 from jobs.domain.research import (
-    MAX_QUESTIONS,
     PLAN,
+    STAGES,
     Content,
-    Findings,
-    Language,
     Note,
-    Passage,
     Plan,
     PlanInput,
-    chosen,
+    ResearchArgs,
+    Section,
     derived,
     tidied,
 )
 from jobs.domain.token_count import count_tokens
 from jobs.providers.errors import ProviderError
 from jobs.providers.llm import Message
-from jobs.reporting import CAPABILITY, LEAST_TOKENS, Limits, ReportWriter, Section, what_was_told
+from jobs.reporting import CAPABILITY, Limits, ReportWriter, what_was_told
+from jobs.searching import gather, start_searches
 from jobs.services import Services
 from jobs.stores.research import COMPLETED
 
 RUN = "research.run"
-SOURCES = {"documents": "research.documents", "web": "research.web"}
-STAGES = {"plan": 0.0, "search": 5.0, "write": 40.0, "summary": 90.0, "done": 100.0}  # percent at which each begins
 _ALWAYS = 10 * 366 * 24 * 3600  # seconds: a report is as good as it is old, while it is kept
 _PLAN_TOKENS = 600
-_LEAST_RELEVANT = 0.3  # of a passage without a vector: the share of a question's words that it holds
 
 
-class ResearchArgs(BaseModel):
-    """What makes two pieces of research the same. `documents` are those that are searched: None none, empty all."""
+class ModelNotServed(Exception):
+    """This model is not the one that this service uses."""
 
-    query: str
-    language: Language
-    model: str
-    max_tokens: int = Field(default=800, ge=LEAST_TOKENS)
-    documents: list[int] | None = []
-    web: bool = False
-    breadth: int = Field(default=4, ge=1, le=MAX_QUESTIONS)
-    results: int = Field(default=5, ge=1)
-    tokens: int | None = None
-    searches: int | None = None
-    minutes: float | None = None
-    deadline: AwareDatetime | None = None
-    user_id: str | None = None
+    code = "model_not_served"
+    field = "ai_config.model"
+
+
+class NoSource(Exception):
+    """There is nothing to search."""
+
+    code = "no_source"
+    field = "search_config"
 
 
 class ResearchResult(BaseModel):
@@ -86,28 +77,6 @@ class Planned(BaseModel):
     notes: list[Note] = []
 
 
-class Search(BaseModel):
-    """A search as a job."""
-
-    job_id: str
-    source: str
-    question: str
-
-
-class Searches(BaseModel):
-    """The searches that were started, and those that were not."""
-
-    started: list[Search]
-    notes: list[Note] = []
-
-
-class Material(BaseModel):
-    """What the sections are written from."""
-
-    sections: list[Section]
-    notes: list[Note] = []
-
-
 def start(services: Services, client: JobClient, tenant: str, args: ResearchArgs, **options: object) -> JobView:
     """Start research, or return the job that does, or did, the same; a paused one goes on. Options are those of
     `JobClient.start`."""
@@ -115,6 +84,45 @@ def start(services: Services, client: JobClient, tenant: str, args: ResearchArgs
     services.research.add(tenant, job_id, args.query, args.model)
     view = client.get(tenant, job_id)
     return client.resume(tenant, job_id) if view.state == "paused" else view
+
+
+def model_of(services: Services, asked: str | None) -> str:
+    """Return the name of the model that writes; `built-in` where none is set up.
+
+    Raises:
+        ModelNotServed: another one is asked for.
+    """
+    served = services.llm.model if services.llm else BUILT_IN
+    if asked is not None and asked != served:
+        raise ModelNotServed(f"This service writes with {served}.")
+    return served
+
+
+def uses_web(services: Services, asked: bool | None, documents: Sequence[int] | None) -> bool:
+    """Say whether the web is searched: where it can be, unless it is not wanted.
+
+    Raises:
+        NoSource: it is wanted and cannot be, or there is no other source.
+    """
+    if asked and services.web_search is None:
+        raise NoSource("This service has no web search: set WEB_SEARCH_URL.")
+    used = services.web_search is not None if asked is None else asked
+    if not used and documents is None:
+        raise NoSource("Neither documents nor the web are to be searched.")
+    return used
+
+
+def forget(services: Services, client: JobClient, tenant: str, research_id: str) -> None:
+    """Forget research that has ended, and its job.
+
+    Raises:
+        ResearchNotFound: the tenant has none of that id.
+        WrongState: it has not ended.
+    """
+    services.research.get(tenant, research_id)
+    with suppress(JobNotFound):
+        client.delete(tenant, research_id)
+    services.research.delete(tenant, research_id)
 
 
 def keep_partial(ctx: JobContext, args: ResearchArgs, failure: Failure) -> None:
@@ -140,8 +148,8 @@ def run(ctx: JobContext, args: ResearchArgs) -> ResearchResult:
     report = ReportWriter(ctx, args.query, args.language, limits, args.user_id)
     report.tokens, report.notes = planned.tokens, list(planned.notes)
     report.add(head(planned.plan.title, args.language, extractive=ctx.services.llm is None))
-    searches = ctx.step("searches", _start_searches, ctx, args, planned.plan, until)
-    material = ctx.step("material", _gather, ctx, args, planned.plan, searches)
+    searches = ctx.step("searches", start_searches, ctx, args, planned.plan, until)
+    material = ctx.step("material", gather, ctx, args, planned.plan, searches)
     report.notes += searches.notes + material.notes
     _write(ctx, args, report, material.sections)
     return _keep(ctx, args, report, planned.plan.title)
@@ -171,69 +179,6 @@ def _plan(ctx: JobContext, args: ResearchArgs, until: float | None) -> Planned:
     except ValueError:
         return Planned(plan=derived(given), tokens=tokens, notes=[note("plan_failed", args.language, reason="form")])
     return Planned(plan=tidied(cast(Plan, plan), given), tokens=tokens)
-
-
-def _start_searches(ctx: JobContext, args: ResearchArgs, plan: Plan, until: float | None) -> Searches:
-    """Start a job for each source of each question, a few of them at once: each waits for the one a few before it."""
-    sources = [name for name, used in (("documents", args.documents is not None), ("web", args.web)) if used]
-    planned = [(source, question) for question in plan.questions for source in sources]
-    allowed = planned[: args.searches] if args.searches is not None else planned
-    ctx.progress(STAGES["search"], told("searching", args.language, count=len(plan.questions)))
-    started: list[Search] = []
-    at_once = ctx.services.config.research_searches
-    for n, (source, question) in enumerate(allowed):
-        lane = [started[n - at_once].job_id] if n >= at_once else []
-        asked = {"research_id": ctx.job_id, "question": question, "language": args.language, "limit": args.results}
-        asked |= {"until": until, **({"documents": args.documents} if source == "documents" else {})}
-        job_id = ctx.start(SOURCES[source], asked, child=True, depends_on=lane, on_dependency_failure="run")
-        started.append(Search(job_id=job_id, source=source, question=question))
-    left = len(planned) - len(allowed)
-    cut = [note("searches_cut", args.language, left=left, planned=len(planned), budget=args.searches)] if left else []
-    return Searches(started=started, notes=cut)
-
-
-def _gather(ctx: JobContext, args: ResearchArgs, plan: Plan, searches: Searches) -> Material:
-    """Wait for the searches, and choose what the sections are written from. What failed is noted and stops nothing."""
-    found: dict[str, list[Passage]] = {search.question: [] for search in searches.started}
-    looked_up: set[str] = set()
-    notes: list[Note] = []
-    for search, view in zip(searches.started, ctx.wait_for([each.job_id for each in searches.started]), strict=True):
-        findings = Findings.model_validate(view.result) if view.state == "completed" else None
-        notes += _troubles(search, view, findings, args.language)
-        found[search.question] += findings.passages if findings else []
-        looked_up |= {search.question} if findings and not findings.skipped else set()
-    sections: list[Section] = []
-    used: set[str] = set()  # by a report that quotes: no sentence twice
-    for question, passages in found.items():
-        best = _best(ctx, question, [each for each in passages if each.text not in used], args.results)
-        used |= {each.text for each in best} if ctx.services.llm is None else set()
-        sections += [Section(question=question, passages=best)] if best else []
-        if not best and question in looked_up:
-            notes.append(note("nothing_found", args.language, question=question))
-    return Material(sections=sections, notes=notes)
-
-
-def _troubles(search: Search, view: JobView, findings: Findings | None, language: Language) -> list[Note]:
-    if findings is None:
-        reason = view.error.code if view.error else view.state
-        return [note(f"{search.source}_failed", language, question=search.question, reason=reason)]
-    late = [note("search_late", language, question=search.question)] if findings.skipped else []
-    return late + [note("source_failed", language, what=each.what, reason=each.code) for each in findings.troubles]
-
-
-def _best(ctx: JobContext, question: str, passages: Sequence[Passage], limit: int) -> list[Passage]:
-    """Return the passages that fit a question, rated alike wherever they are from, without the citations in them."""
-    gate = ctx.services.embedder.gate
-    compare = similarities(ctx.services.embedder, question) if gate is not None and passages else None
-    texts = [CITED.sub("", passage.text) for passage in passages]
-    cosines = compare(texts) if compare else [passage.similarity for passage in passages]
-    rated = []
-    for passage, text, cosine in zip(passages, texts, cosines, strict=True):
-        one = passage.model_copy(update={"text": text, "similarity": cosine})
-        score = relevance(question, as_hits([one])[0], gate)
-        if score >= (_LEAST_RELEVANT if gate is None or cosine is None else gate):
-            rated.append(one.model_copy(update={"score": score}))
-    return chosen(rated, limit)
 
 
 def _write(ctx: JobContext, args: ResearchArgs, report: ReportWriter, sections: Sequence[Section]) -> None:

@@ -11,6 +11,7 @@ from rq.serializers import JSONSerializer
 
 from config import QUEUES, Config, load_config
 from jobs.core.client import JobClient
+from jobs.core.errors import Awaiting
 from jobs.core.runner import failure_of, run_failure_hook, run_with
 from jobs.domain.usage import Price, PriceTable
 from jobs.providers.llm import build_language_model
@@ -64,11 +65,16 @@ def job_client(services: Services) -> JobClient:
 
 
 def run_jobs(services: Services) -> None:
-    """Run every queued job in this process, and those that they start, in the order of the queues."""
+    """Run every queued job in this process, and those that they start or wait for, in the order of the queues."""
 
     class LocalJob(Job):
         def _execute(self) -> Any:
-            return run_with(services, self, *self.args)
+            while True:
+                try:
+                    return run_with(services, self, *self.args)
+                except Awaiting:
+                    run_jobs(services)
+                    make_due(services)
 
     class LocalWorker(SimpleWorker):
         def _set_ip_address(self, connection: "Redis") -> None:

@@ -8,7 +8,6 @@ makes it right. docs/decisions/0018-research.md has the reasons.
 
 import time
 from collections.abc import Callable, Iterable
-from itertools import pairwise
 
 from jobs.core.context import JobContext
 from jobs.core.events import Event, read_events
@@ -84,15 +83,18 @@ class LiveText:
         self._sent_at = self._clock()
 
     def _send(self, rest: str) -> None:
-        cuts = [*range(0, len(rest), MAX_PIECE_CHARS), len(rest)] if rest else [0, 0]
-        for start, end in pairwise(cuts):
-            piece = rest[start:end]
+        for piece in cuts_of(rest):
             self._ctx.emit(OUTPUT, {"n": self._same, "text": piece})
             self._told[self._same :] = [piece]
             self._same += 1
             self._events += 1
             self._bytes += len(piece.encode())
         self._offset = len(self._text)
+
+
+def cuts_of(text: str) -> list[str]:
+    """Return a text in pieces that fit into events, at least one."""
+    return [text[start : start + MAX_PIECE_CHARS] for start in range(0, max(1, len(text)), MAX_PIECE_CHARS)]
 
 
 def pieces_of(events: Iterable[Event]) -> list[str]:

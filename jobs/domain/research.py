@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from jobs.domain.agents import Agent, AgentModel
 from jobs.domain.answers import coverage
@@ -15,6 +15,8 @@ Language = Literal["zh", "en"]
 MAX_QUESTIONS = 10
 MAX_QUESTION_CHARS = 300
 MAX_TITLE_CHARS = 200
+STAGES = {"plan": 0.0, "search": 5.0, "write": 40.0, "summary": 90.0, "done": 100.0}  # percent at which each begins
+LEAST_TOKENS = 64  # of a section: with fewer there is no use in beginning it
 _CANDIDATES = 12  # passages of a page that are looked at further
 _TRACKING = re.compile(r"(?:^|&)(?:utm_\w+|gclid|fbclid)=[^&]*")
 _PARTS = re.compile(r"[?？!！。；;\n]+|，?(?:以及|还有|并且)|,? (?:and also|as well as|and) |、", re.IGNORECASE)
@@ -23,6 +25,24 @@ _ASPECTS = {
     "zh": ("{}：背景", "{}：原理", "{}：例子", "{}：局限"),
     "en": ("{}: background", "{}: how it works", "{}: examples", "{}: limits"),
 }
+
+
+class ResearchArgs(BaseModel):
+    """What makes two pieces of research the same. `documents` are those that are searched: None none, empty all."""
+
+    query: str
+    language: Language
+    model: str
+    max_tokens: int = Field(default=800, ge=LEAST_TOKENS)
+    documents: list[int] | None = []
+    web: bool = False
+    breadth: int = Field(default=4, ge=1, le=MAX_QUESTIONS)
+    results: int = Field(default=5, ge=1)
+    tokens: int | None = None
+    searches: int | None = None
+    minutes: float | None = None
+    deadline: AwareDatetime | None = None
+    user_id: str | None = None
 
 
 class Source(BaseModel):
@@ -82,6 +102,13 @@ class Content(BaseModel):
     notes: list[Note] = []
     messages: list[str] = []
     error: Note | None = None
+
+
+class Section(BaseModel):
+    """A question, and the passages that answer it."""
+
+    question: str
+    passages: list[Passage]
 
 
 class PlanInput(AgentModel):

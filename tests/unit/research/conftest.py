@@ -16,7 +16,8 @@ from jobs.core.errors import Awaiting
 from jobs.core.events import read_events
 from jobs.core.live_text import pieces_of
 from jobs.core.spec import discover
-from jobs.research import ResearchArgs, ResearchResult, run
+from jobs.domain.research import ResearchArgs
+from jobs.research import ResearchResult, run
 from jobs.services import Services, build_services
 from jobs.stores.documents import DocumentStore
 from jobs.stores.research import Research
