@@ -202,14 +202,19 @@ class EventStreams:
         yield frame("status", {"state": view.state, "progress": view.model_dump(mode="json")["progress"]})
         seen, kind = after, ""
         while True:
+            end: Event | None = None
             for event in self._catch_up(subscription, tenant, view.id, seen):
-                yield from _frames(seen, event)
+                end = event if event.kind == "end" else None  # one that others follow was not the last: it was requeued
+                if end is None:
+                    yield from _frames(seen, event)
                 seen, kind = event.id, event.kind
             state = self._state(tenant, view.id)
             if state in GONE_OR_ENDED:
                 if read_events(self._redis, tenant, view.id, seen, 1):
                     continue  # the end came between the two reads
-                if kind != "end":  # a stock RQ worker ran it, or it was deleted
+                if end:
+                    yield frame(end.kind, end.data, end.id)
+                elif kind != "end":  # a stock RQ worker ran it, or it was deleted
                     yield frame("end", {"state": state})
                 return
             for event in self._new_events(subscription):
