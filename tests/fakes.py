@@ -15,6 +15,7 @@ from jobs.core.runner import failure_of, run_failure_hook, run_with
 from jobs.domain.usage import Price, PriceTable
 from jobs.providers.templates import load_events
 from jobs.services import Services, build_gate
+from jobs.stores.canvases import CanvasStore
 from jobs.stores.conversations import ConversationStore
 from jobs.stores.database import Database
 from jobs.stores.effects import EffectStore
@@ -45,6 +46,7 @@ def engine_services(redis: "Redis", config: Config | None = None, database: Data
         effects=EffectStore(database) if database else absent,
         conversations=ConversationStore(database, UsageStore(database, PRICES)) if database else absent,
         usage=UsageStore(database, PRICES) if database else absent,
+        canvases=CanvasStore(database, limit=1000, max_bytes=4 * 2**20) if database else absent,
         users=UserStore(database) if database else absent,
         notifications=NotificationStore(database) if database else absent,
         channels={},

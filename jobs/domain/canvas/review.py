@@ -5,7 +5,7 @@ Colours are those of the Canvas Learning System, by JSON Canvas's presets.
 
 import hashlib
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import count
@@ -169,7 +169,8 @@ def _title(source: str, day: date, number: int, chinese: bool) -> str:
     if chinese:
         how = "请用自己的话在黄色卡片里作答，然后给问题换颜色：绿色为已懂，紫色为似懂非懂，红色为不懂。"
         return f"# 检验白板：{source}\n{day:%Y-%m-%d}，{number} 个问题。{how}"
-    how = "Answer in your own words on the yellow cards; then colour each question: green for understood, purple for partly, red for not."
+    how = "Answer in your own words on the yellow cards; then colour each question: green for understood, purple for"
+    how += " partly, red for not."
     return f"# Review of {source}\n{day:%Y-%m-%d}, {number} questions. {how}"
 
 
