@@ -4,7 +4,7 @@ A change reads, splices and writes in one transaction that locks the canvas, so 
 another one wrote. A version is the whole file, compressed: to go back is to write an old one once more.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
@@ -95,7 +95,7 @@ class CanvasStore:
         with self._database.read() as connection:
             return list(map(info_of, connection.execute(query.order_by(canvases.c.number.desc()).limit(limit))))
 
-    def versions(self, tenant: str, name: str, *, before: int | None = None, limit: int = 20) -> "list[CanvasInfo]":
+    def versions(self, tenant: str, name: str, *, before: int | None = None, limit: int = 20) -> Sequence[CanvasInfo]:
         """Return what is kept of a canvas, newest first, from the version `before` on; also of a deleted one.
 
         Raises:
