@@ -91,21 +91,26 @@ def review_name(source: str, day: date, number: int = 1) -> str:
 
 
 def lay_out(
-    source: str, day: date, questions: Sequence[tuple[Card, Sequence[str]]], failures: Sequence[tuple[Card, str]]
+    source: str,
+    day: date,
+    questions: Sequence[tuple[Card, Sequence[str]]],
+    failures: Sequence[tuple[Card, str]] = (),
+    unreadable: Sequence[Card] = (),
 ) -> str:
     """Return a review as a canvas file: a row for each node, with its copy at the left, a card for each question tied
     to it, and beside that an empty one for the answer; then those without questions, and why.
 
     No card covers another.
     """
-    cards = [card for card, _ in [*questions, *failures]]
+    cards = [*(card for card, _ in [*questions, *failures]), *unreadable]
     chinese = any(map(is_han, source + "".join(card.text[:200] for card in cards)))
     sheet = _Sheet({card.id for card in cards})
     sheet.note(_title(source, day, sum(len(asked) for _, asked in questions), chinese))
     for card, asked in questions:
         sheet.row(card, asked)
-    if failures:
-        sheet.note(_failures(failures, chinese), _NOTE_COLOR)
+    no_text = "没有文字" if chinese else "no text"
+    if without := [*failures, *((card, no_text) for card in unreadable)]:
+        sheet.note(_without(without, chinese), _NOTE_COLOR)
     return write_canvas(sheet.nodes, sheet.edges)
 
 
@@ -174,7 +179,7 @@ def _title(source: str, day: date, number: int, chinese: bool) -> str:
     return f"# Review of {source}\n{day:%Y-%m-%d}, {number} questions. {how}"
 
 
-def _failures(failures: Sequence[tuple[Card, str]], chinese: bool) -> str:
+def _without(failures: Sequence[tuple[Card, str]], chinese: bool) -> str:
     head = "以下节点没有问题：" if chinese else "These nodes have no questions:"
     return "\n".join([f"**{head}**", *(f"- {card.excerpt}: {why}" for card, why in failures)])
 

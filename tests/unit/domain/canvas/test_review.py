@@ -87,7 +87,7 @@ def _overlap(one: Any, other: Any) -> bool:
 def test_a_card_is_as_tall_as_its_text_and_chinese_is_wider() -> None:
     heights = []
     for text in ("a" * 30, "学" * 30, "学" * 300, "a\n" * 30, "学" * 100_000):
-        card = json.loads(lay_out("s", DAY, [(Card("a", "text", text), [])], []))["nodes"][1]
+        card = json.loads(lay_out("s", DAY, [(Card("a", "text", text), [])]))["nodes"][1]
         heights.append(card["height"])
     assert heights[0] < heights[1] < heights[2]
     assert heights[3] > 30 * 20
@@ -95,15 +95,15 @@ def test_a_card_is_as_tall_as_its_text_and_chinese_is_wider() -> None:
 
 
 def test_failures_are_listed_on_a_card_of_their_own_in_the_language_of_the_canvas() -> None:
-    failures = [(Card("a", "text", "很长的笔记" * 50), "模型没有回答"), (Card("b", "file", ""), "unreadable")]
-    listed = json.loads(lay_out("微积分", DAY, [], failures))["nodes"][-1]
+    failures, unreadable = [(Card("a", "text", "很长的笔记" * 50), "模型没有回答")], [Card("b", "file", "")]
+    listed = json.loads(lay_out("微积分", DAY, [], failures, unreadable))["nodes"][-1]
     lines = listed["text"].split("\n")
     assert lines[0] == "**以下节点没有问题：**"
     assert lines[1].startswith("- 很长的笔记")
     assert lines[1].endswith("…: 模型没有回答")
     assert len(lines[1]) < 90
-    assert lines[2] == "- (file): unreadable"
-    english = json.loads(lay_out("calculus", DAY, [], [(Card("b", "file", ""), "x")]))["nodes"]
+    assert lines[2] == "- (file): 没有文字"
+    english = json.loads(lay_out("calculus", DAY, [], [], unreadable))["nodes"]
     assert english[0]["text"].startswith("# Review of calculus\n2026-01-31, 0 questions.")
     assert english[1]["text"].startswith("**These nodes have no questions:**")
 
@@ -111,10 +111,10 @@ def test_failures_are_listed_on_a_card_of_their_own_in_the_language_of_the_canva
 def test_ids_follow_from_the_nodes_and_never_meet_one_of_theirs() -> None:
     """A review that is laid out again is the same file, and hostile ids do not break it."""
     cards = [(Card("a", "text", "x"), ["q"])]
-    first = lay_out("s", DAY, cards, [])
-    assert lay_out("s", DAY, cards, []) == first
+    first = lay_out("s", DAY, cards)
+    assert lay_out("s", DAY, cards) == first
     stolen = CanvasFile(first).edges[0]["toNode"]
-    CanvasFile.parse(lay_out("s", DAY, [*cards, (Card(stolen, "text", "y"), ["q"])], []).encode())
+    CanvasFile.parse(lay_out("s", DAY, [*cards, (Card(stolen, "text", "y"), ["q"])]).encode())
 
 
 def test_a_review_is_named_after_its_canvas_and_day() -> None:
