@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from jobs.calling import ask
 from jobs.core.client import JobClient
 from jobs.core.context import JobContext
-from jobs.core.errors import NonRetryableError
+from jobs.core.errors import GivenUp, NonRetryableError
 from jobs.core.events import PROGRESS
 from jobs.core.runner import UNEXPECTED, failure_of
 from jobs.core.spec import job
@@ -20,12 +20,12 @@ from jobs.domain.canvas.file import CanvasFile, Edit
 from jobs.domain.canvas.model import Color, Id
 from jobs.domain.canvas.names import CanvasName
 from jobs.domain.canvas.review import MAX_REVIEWED, Card, lay_out, pick, review_name
+from jobs.providers.errors import ProviderError
 from jobs.services import Services
 
 log = logging.getLogger(__name__)
 
 REVIEW = "canvases.review"
-MAX_AT_ONCE = 12  # questions of one review; AGENT_CONCURRENCY bounds those of all
 
 
 class NoQuestion(NonRetryableError):
@@ -110,7 +110,7 @@ def _ask_about(ctx: JobContext, args: ReviewArgs, cards: Sequence[Card]) -> Answ
     tasks = {f"ask {card.id}": partial(_ask, ctx, args, card) for card in cards if card.readable}
     ids = {f"ask {card.id}": card.id for card in cards}
     answers, errors = Answers(), list[Exception]()
-    for number, done in enumerate(ctx.parallel(tasks, MAX_AT_ONCE), 1):
+    for number, done in enumerate(ctx.parallel(tasks, ctx.services.config.agent_concurrency), 1):
         if done.error is None:
             answers.questions[ids[done.name]] = done.result
         else:
@@ -119,7 +119,8 @@ def _ask_about(ctx: JobContext, args: ReviewArgs, cards: Sequence[Card]) -> Answ
         # No `ctx.progress`, which may leave the job from here: `parallel` lets what is under way end before it does.
         ctx.emit(PROGRESS, {"percent": round(99 * number / len(tasks), 1), "message": f"{number}/{len(tasks)}"})
     if not answers.questions:
-        raise errors[0]
+        first = errors[0]
+        raise GivenUp(first) if isinstance(first, ProviderError) else first  # it had its attempts
     return answers
 
 
