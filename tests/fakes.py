@@ -48,7 +48,9 @@ def engine_services(redis: "Redis", config: Config | None = None, database: Data
         effects=EffectStore(database) if database else absent,
         conversations=ConversationStore(database, UsageStore(database, PRICES)) if database else absent,
         usage=UsageStore(database, PRICES) if database else absent,
-        canvases=CanvasStore(database, limit=1000, max_bytes=4 * 2**20) if database else absent,
+        canvases=CanvasStore(database, limit=given.max_canvases, max_bytes=given.max_canvas_bytes)
+        if database
+        else absent,
         users=UserStore(database) if database else absent,
         notifications=NotificationStore(database) if database else absent,
         channels={},
