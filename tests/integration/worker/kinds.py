@@ -259,3 +259,18 @@ def together(ctx: JobContext, args: Together) -> list[int]:
 
     tasks = {f"step-{number}": partial(take, number) for number in range(args.count)}
     return sorted(done.result for done in ctx.parallel(tasks, limit=args.limit) if done.error is None)
+
+
+@job("probe.together_told", retries=50, backoff=QUICK, timeout=60)
+def together_told(ctx: JobContext, args: Together) -> int:
+    """Take steps at the same time, and say how far it is after each."""
+
+    def take(number: int) -> int:
+        ctx.services.redis.rpush(f"taken:{ctx.job_id}", number)
+        time.sleep(args.seconds)
+        return number
+
+    tasks = {f"step-{number}": partial(take, number) for number in range(args.count)}
+    for number, _ in enumerate(ctx.parallel(tasks, limit=args.limit), 1):
+        ctx.progress(100 * number / args.count)
+    return args.count

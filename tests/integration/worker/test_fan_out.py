@@ -169,3 +169,16 @@ def test_steps_that_ran_together_are_kept_over_pause_and_kill(redis: Redis, flee
     assert ended(redis, client, job_id).result == [0, 2, 4, 6, 8, 10]
     again = [int(number) for number in redis.lrange(f"through:{job_id}", 0, -1)]
     assert sum(again.count(number) for number in kept) <= len(kept) + 2  # an answer and its note are two commands
+
+
+def test_a_job_that_tells_its_progress_leaves_no_step_behind(redis: Redis, fleet: Fleet, client: JobClient) -> None:
+    """Paused again and again, no step is taken twice: each time what is under way is waited for."""
+    job_id = client.start("probe.together_told", {"count": 16, "seconds": 0.2, "limit": 3}, tenant=TENANT)
+    worker(fleet)
+    for wanted in (1, 5, 9):
+        eventually(lambda wanted=wanted: redis.llen(f"taken:{job_id}") >= wanted)  # type: ignore[misc]
+        client.pause(TENANT, job_id)
+        eventually(lambda: client.get(TENANT, job_id).state == "paused")
+        client.resume(TENANT, job_id)
+    assert ended(redis, client, job_id).result == 16
+    assert sorted(map(int, redis.lrange(f"taken:{job_id}", 0, -1))) == list(range(16))
