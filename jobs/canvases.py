@@ -12,11 +12,10 @@ from jobs.calling import ask
 from jobs.core.client import JobClient
 from jobs.core.context import JobContext
 from jobs.core.errors import GivenUp, NonRetryableError
-from jobs.core.events import PROGRESS
 from jobs.core.runner import UNEXPECTED, failure_of
 from jobs.core.spec import job
 from jobs.domain.agents import MAX_TEXT, REVIEW_QUESTIONS, ReviewInput
-from jobs.domain.canvas.file import CanvasFile, Edit
+from jobs.domain.canvas.file import CanvasFile
 from jobs.domain.canvas.model import Color, Id
 from jobs.domain.canvas.names import CanvasName
 from jobs.domain.canvas.review import MAX_REVIEWED, Card, lay_out, pick, review_name
@@ -102,7 +101,7 @@ def _read(ctx: JobContext, args: ReviewArgs) -> list[Card]:
 
 def _pick(services: Services, tenant: str, args: ReviewArgs) -> list[Card]:
     canvas = services.canvases.get(tenant, args.canvas_name)
-    return pick(CanvasFile(canvas.content.decode()).nodes, args.colors, args.node_ids)
+    return pick(list(CanvasFile(canvas.content.decode()).items("nodes")), args.colors, args.node_ids)
 
 
 def _ask_about(ctx: JobContext, args: ReviewArgs, cards: Sequence[Card]) -> Answers:
@@ -116,8 +115,7 @@ def _ask_about(ctx: JobContext, args: ReviewArgs, cards: Sequence[Card]) -> Answ
         else:
             errors.append(done.error)
             answers.failures.append(_unanswered(ctx, ids[done.name], done.error))
-        # No `ctx.progress`, which may leave the job from here: `parallel` lets what is under way end before it does.
-        ctx.emit(PROGRESS, {"percent": round(99 * number / len(tasks), 1), "message": f"{number}/{len(tasks)}"})
+        ctx.progress(100 * number / len(tasks), f"{number} of {len(tasks)}")
     if not answers.questions:
         first = errors[0]
         raise GivenUp(first) if isinstance(first, ProviderError) else first  # it had its attempts
@@ -148,8 +146,7 @@ def _write(ctx: JobContext, args: ReviewArgs, cards: Sequence[Card], answers: An
     unreadable = [card for card in cards if not card.readable]
     file = CanvasFile(lay_out(source, day, questions, failures, unreadable))
     names = (review_name(source, day, number) for number in count(1))
-    edit = Edit(file.text, len(file.nodes), len(file.edges))
-    name = ctx.services.canvases.add_new(ctx.tenant, names, edit, ctx.job_id)
+    name = ctx.services.canvases.add_new(ctx.tenant, names, file.whole(), ctx.job_id)
     no_text = [
         Unanswered(node_id=card.id, code="not_readable", message=f"A node of type {card.type} without a text.")
         for card in unreadable

@@ -71,10 +71,10 @@ def lock_existing(connection: Connection, tenant: str, name: str) -> Locked:
     return there
 
 
-def add_version(connection: Connection, there: Locked, edit: Edit, content: bytes) -> None:
+def add_version(connection: Connection, there: Locked, edit: Edit, content: bytes, etag: str) -> None:
     """Write a new version of a locked canvas, which is deleted no longer, and forget its oldest."""
     version = there.version + 1
-    about = {"etag": etag_of(content), "size": len(content), "nodes": edit.nodes, "edges": edit.edges}
+    about = {"etag": etag, "size": len(content), "nodes": edit.nodes, "edges": edit.edges}
     row = {"canvas": there.number, "version": version, "tenant": there.tenant, **about}
     row |= {"content": zlib.compress(content, _FAST), "updated_at": datetime.now(UTC)}
     connection.execute(insert(canvas_versions).values(row))

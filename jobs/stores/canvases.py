@@ -123,7 +123,7 @@ class CanvasStore:
                 self._insert(connection, tenant, name)
                 there = cast(Locked, lock(connection, tenant, name))  # another request may have been quicker
             _require(only_if, there.etag)
-            return self._write(connection, there, Edit(file.text, len(file.nodes), len(file.edges)))
+            return self._write(connection, there, file.whole())
 
     def change(self, tenant: str, name: str, edit: Callable[[CanvasFile], Edit], only_if: OnlyIf = _always) -> Written:
         """Make a change to a canvas.
@@ -151,7 +151,7 @@ class CanvasStore:
                 raise CanvasNotFound
             _require(only_if, there.etag)
             file = CanvasFile(read_version(connection, there, version))
-            return self._write(connection, there, Edit(file.text, len(file.nodes), len(file.edges)))
+            return self._write(connection, there, file.whole())
 
     def delete(self, tenant: str, name: str, only_if: OnlyIf = _always) -> None:
         """Take a canvas away; it can be restored. Raises CanvasNotFound, PreconditionFailed."""
@@ -168,13 +168,14 @@ class CanvasStore:
         Raises:
             TooManyCanvases
         """
+        content = edit.text.encode()  # of any size: the work is done
         mine = select(canvases.c.name).where(canvases.c.tenant == tenant, canvases.c.made_by == made_by)
         with self._database.write() as connection:
             while (made := connection.execute(mine).scalar()) is None:
                 name = next(names)
                 if self._insert(connection, tenant, name, made_by):
                     there = cast(Locked, lock(connection, tenant, name))
-                    add_version(connection, there, edit, edit.text.encode())
+                    add_version(connection, there, edit, content, etag_of(content))
             return str(made)
 
     def purge(self, before: float) -> int:
@@ -203,7 +204,7 @@ class CanvasStore:
             return Written(there.version, etag, created=False, item=edit.item)
         if len(content) > self._max_bytes:
             raise CanvasTooLarge
-        add_version(connection, there, edit, content)
+        add_version(connection, there, edit, content, etag)
         return Written(there.version + 1, etag, created=there.etag is None, item=edit.item)
 
 

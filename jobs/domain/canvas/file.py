@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from pydantic_core import from_json
 
 from jobs.domain.canvas.errors import EdgeExists, EdgeNotFound, Fault, InvalidCanvas, NodeExists, NodeNotFound
 from jobs.domain.canvas.model import LIMITS, Kind, check_canvas, check_item
-from jobs.domain.canvas.spans import Container, DuplicateMember, Part, Style, scan_object, skip
+from jobs.domain.canvas.spans import Container, Style, repeated_member, scan_object, skip
 
 _BOM = "\ufeff"
 _MISSING = {"nodes": NodeNotFound, "edges": EdgeNotFound}
@@ -42,7 +42,8 @@ class CanvasFile:
         self.text = text
         start = skip(text, 0)
         # An application's new canvas may be a file without content.
-        self._top = scan_object(text, start, arrays=("nodes", "edges")) if start < len(text) else None
+        self._top = scan_object(text, start, arrays={"nodes": _id, "edges": _id}) if start < len(text) else None
+        self._arrays = cast(Mapping[Kind, Container], self._top.arrays if self._top else {})
 
     @classmethod
     def parse(cls, content: bytes) -> "CanvasFile":
@@ -59,25 +60,27 @@ class CanvasFile:
         except ValueError as error:
             raise InvalidCanvas([Fault("body", f"not valid JSON: {error}")]) from None
         check_canvas(data)
-        try:
-            return cls(text)
-        except DuplicateMember as error:
-            raise InvalidCanvas([Fault("body", str(error))]) from None
+        if data and (twice := repeated_member(text)) is not None:
+            raise InvalidCanvas([Fault("body", f"the member {twice[:100]!r} is there twice")])
+        return cls(text)
 
-    @property
-    def nodes(self) -> Sequence[Mapping[str, Any]]:
-        """The nodes, from the lowest to the topmost."""
-        return [part.value for part in self._parts("nodes")]
+    def items(self, kind: Kind) -> Iterator[Mapping[str, Any]]:
+        """Yield the nodes, from the lowest to the topmost, or the edges."""
+        array = self._arrays.get(kind)
+        return (array.value(index) for index in range(len(array))) if array else iter(())
 
-    @property
-    def edges(self) -> Sequence[Mapping[str, Any]]:
-        """The edges."""
-        return [part.value for part in self._parts("edges")]
+    def count(self, kind: Kind) -> int:
+        """Return how many nodes or edges there are."""
+        return len(self._arrays[kind]) if kind in self._arrays else 0
+
+    def whole(self) -> Edit:
+        """Return the file as what a change has made of it."""
+        return self._edit(self.text)
 
     def item(self, kind: Kind, item_id: str) -> str:
         """Return a node or edge as it is written. Raises NodeNotFound or EdgeNotFound."""
-        part = self._parts(kind)[self._index(kind, item_id)]
-        return self.text[part.start : part.end]
+        array, index = self._find(kind, item_id)
+        return array.part(index)
 
     def add(self, kind: Kind, item: Mapping[str, Any]) -> Edit:
         """Add a node on top of the others, or an edge. One that is there already, and is equal, is left as it is.
@@ -89,10 +92,10 @@ class CanvasFile:
         check_item(kind, item, self._ids["nodes"])
         there = self._ids[kind].get(item["id"])
         if there is not None:
-            if not _equal(self._parts(kind)[there].value, item):
+            if not _equal(self._arrays[kind].value(there), item):
                 raise _TAKEN[kind]
             return self._edit(self.text, item=self.item(kind, item["id"]))
-        if len(self._parts(kind)) == LIMITS[kind]:
+        if self.count(kind) == LIMITS[kind]:
             raise InvalidCanvas([Fault(kind, f"a canvas has {LIMITS[kind]} {kind} at most")])
         with _finite():
             text = self._item_style().object(item)
@@ -105,20 +108,20 @@ class CanvasFile:
             NodeNotFound, EdgeNotFound: there is none of that id.
             InvalidCanvas: it would be none any more, or have another id.
         """
-        part = self._parts(kind)[self._index(kind, item_id)]
-        after = _merged(part.value, patch)
+        array, index = self._find(kind, item_id)
+        after = _merged(array.value(index), patch)
         if after.get("id") != item_id:
             raise InvalidCanvas([Fault("id", "an id stays as it is")])
         check_item(kind, after, self._ids["nodes"])
         with _finite():
-            text = _rewritten(scan_object(self.text, part.start), after)
-        return self._edit(self.text[: part.start] + text + self.text[part.end :], item=text)
+            text = _rewritten(scan_object(self.text, array.starts[index]), after)
+        return self._edit(self.text[: array.starts[index]] + text + self.text[array.ends[index] :], item=text)
 
     def remove(self, kind: Kind, item_id: str) -> Edit:
         """Remove an edge, or a node with the edges that begin or end at it. Raises NodeNotFound or EdgeNotFound."""
-        gone = {kind: {self._index(kind, item_id)}}
+        gone = {kind: {self._find(kind, item_id)[1]}}
         if kind == "nodes":
-            ends = ((index, edge["fromNode"], edge["toNode"]) for index, edge in enumerate(self.edges))
+            ends = ((index, edge["fromNode"], edge["toNode"]) for index, edge in enumerate(self.items("edges")))
             gone["edges"] = {index for index, *nodes in ends if item_id in nodes}
         text = self.text
         arrays = [(self._arrays[each], indexes) for each, indexes in gone.items() if each in self._arrays]
@@ -127,31 +130,24 @@ class CanvasFile:
         return self._edit(text, more={each: -len(indexes) for each, indexes in gone.items()})
 
     @cached_property
-    def _arrays(self) -> Mapping[Kind, Container]:
-        parts = self._top.parts if self._top else ()
-        return {part.key: part.value for part in parts if isinstance(part.value, Container)}  # type: ignore[misc]
-
-    @cached_property
     def _ids(self) -> Mapping[Kind, Mapping[str, int]]:
-        return {kind: {part.value["id"]: index for index, part in enumerate(self._parts(kind))} for kind in LIMITS}
+        names = {kind: self._arrays[kind].names if kind in self._arrays else () for kind in LIMITS}
+        return {kind: {name: index for index, name in enumerate(names[kind])} for kind in LIMITS}
 
-    def _parts(self, kind: Kind) -> Sequence[Part]:
-        return self._arrays[kind].parts if kind in self._arrays else ()
-
-    def _index(self, kind: Kind, item_id: str) -> int:
+    def _find(self, kind: Kind, item_id: str) -> tuple[Container, int]:
         index = self._ids[kind].get(item_id)
         if index is None:
             raise _MISSING[kind]
-        return index
+        return self._arrays[kind], index
 
     def _edit(self, text: str, *, item: str = "", more: Mapping[Kind, int] = MappingProxyType({})) -> Edit:
-        count = {kind: len(self._parts(kind)) + more.get(kind, 0) for kind in LIMITS}
+        count = {kind: self.count(kind) + more.get(kind, 0) for kind in LIMITS}
         return Edit(text, count["nodes"], count["edges"], item)
 
     def _with(self, kind: Kind, item: str) -> str:
         """Return the text with one more node or edge at the end of its list."""
         array = self._arrays.get(kind)
-        if array:
+        if array is not None:
             return _spliced(self.text, array, array.rewritten(self._array_style(), added=[item]))
         style = self._array_style()
         member = f'"{kind}"{_top_style(self._top).colon}[{style.lead}{item}{style.tail}]'
@@ -161,9 +157,9 @@ class CanvasFile:
 
     def _array_style(self) -> Style:
         """Return how a list is set here: as the other one, or as goes with the lines around."""
-        longest = max(self._arrays.values(), key=lambda array: len(array.parts), default=None)
+        longest = max(self._arrays.values(), key=len, default=None)
         there = longest.style() if longest else None
-        if longest and there and (there.lead or len(longest.parts) > 1):
+        if longest and there and (there.lead or len(longest) > 1):
             return there
         top = _top_style(self._top)
         lead = top.lead + _indent(top)
@@ -171,8 +167,8 @@ class CanvasFile:
 
     def _item_style(self) -> Style:
         """Return how a node or an edge is set here: as the last one."""
-        last = next((parts[-1] for kind in LIMITS if (parts := self._parts(kind))), None)
-        there = scan_object(self.text, last.start).style() if last else None
+        last = next((array.starts[-1] for array in self._arrays.values() if array), None)
+        there = None if last is None else scan_object(self.text, last).style()
         if there:
             return there
         top = _top_style(self._top)
@@ -182,6 +178,10 @@ class CanvasFile:
         if top.colon == ":":
             return _ITEM
         return Style(lead, f",{lead}", top.lead + _indent(top), top.colon)
+
+
+def _id(item: Mapping[str, Any]) -> str:
+    return str(item["id"])
 
 
 def write_canvas(nodes: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any]]) -> str:
@@ -209,15 +209,16 @@ def _spliced(text: str, old: Container, new: str) -> str:
 def _rewritten(item: Container, after: Mapping[str, Any]) -> str:
     """Return an object's text with the members that it is to have; those that stay as they were are not touched."""
     style = item.style() or _ITEM
-    kept = {part.key: index for index, part in enumerate(item.parts)}
     changed = {
-        index: item.text[part.start : part.at] + style.value(after[part.key])
-        for index, part in enumerate(item.parts)
-        if part.key in after and not _equal(part.value, after[part.key])
+        index: item.text[item.starts[index] : item.values[index]] + style.value(after[name])
+        for index, name in enumerate(item.names)
+        if name in after and not _equal(item.value(index), after[name])
     }
-    added = [style.member(key, value) for key, value in after.items() if key not in kept]
     return item.rewritten(
-        style, without={index for key, index in kept.items() if key not in after}, changed=changed, added=added
+        style,
+        without={index for index, name in enumerate(item.names) if name not in after},
+        changed=changed,
+        added=[style.member(name, value) for name, value in after.items() if name not in item.names],
     )
 
 

@@ -1,33 +1,20 @@
 """JSON as text with the places of its parts, so that one part is changed and all others stay as they were written.
 
-The text must be valid JSON. What is added is set as its neighbours are: indented or not, with or without spaces.
+The text must be valid JSON. What is added is set as its neighbours are: indented or not, with or without spaces. Values
+are read when they are asked for, and not kept: those of a large file would make Python's collector stop for all else.
 """
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-
-
-class DuplicateMember(ValueError):
-    """An object has two members of one name: readers differ in which of them counts."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"the member {name[:100]!r} is there twice")
-
-
-class Part(NamedTuple):
-    """An element of an array, or a member of an object with its `key`: `text[start:end]`. Its value begins at `at`."""
-
-    start: int
-    at: int
-    end: int
-    value: Any
-    key: str = ""
+_COMMA = re.compile(r"[ \t\r\n]*,?[ \t\r\n]*")
+_COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
 
 
 @dataclass(frozen=True)
@@ -61,21 +48,40 @@ class Style:
 
 @dataclass(frozen=True)
 class Container:
-    """An array or object in a text: `text[start:end]`, brackets included, and its parts in order."""
+    """An array or object in a text: `text[start:end]`, brackets included.
+
+    Its parts, elements or members, are `text[starts[i]:ends[i]]`, their values begin at `values[i]`; `names` are the
+    keys of members. `arrays` are those of its members that were asked for.
+    """
 
     text: str
     start: int
     end: int
-    parts: Sequence[Part]
+    starts: Sequence[int]
+    values: Sequence[int]
+    ends: Sequence[int]
+    names: Sequence[str]
+    arrays: Mapping[str, "Container"] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def part(self, index: int) -> str:
+        """Return a part as it is written."""
+        return self.text[self.starts[index] : self.ends[index]]
+
+    def value(self, index: int) -> Any:
+        """Return the value of a part."""
+        return _read(self.text, self.values[index])[0]
 
     def style(self) -> Style | None:
         """Return how its parts are set; None if it has none."""
-        if not self.parts:
+        if not self.starts:
             return None
-        first, last = self.parts[0], self.parts[-1]
-        lead, tail = self.text[self.start + 1 : first.start], self.text[last.end : self.end - 1]
-        gap = self._gap(len(self.parts) - 1) if len(self.parts) > 1 else f",{lead}"
-        return Style(lead, gap, tail, self.text[first.start : first.at].rpartition('"')[2] or ":")
+        lead = self._gap(0)
+        gap = self._gap(len(self) - 1) if len(self) > 1 else f",{lead}"
+        key_and_colon = self.text[self.starts[0] : self.values[0]]
+        return Style(lead, gap, self._tail(), key_and_colon.rpartition('"')[2] or ":")
 
     def rewritten(
         self,
@@ -87,74 +93,82 @@ class Container:
     ) -> str:
         """Return its text without some parts, with the text of others changed, and with new ones at its end, which are
         set in a style."""
-        kept = [
-            (self._gap(index), (changed or {}).get(index) or self.text[part.start : part.end])
-            for index, part in enumerate(self.parts)
-            if index not in without
-        ]
-        if kept:
-            kept[0] = (self._gap(0), kept[0][1])
+        pieces = self._kept(without, changed or {})
         for new in added:
-            kept.append((style.gap if kept else style.lead, new))
-        tail = self.text[self.parts[-1].end : self.end - 1] if self.parts else style.tail
-        inner = "".join(gap + part for gap, part in kept) + (tail if kept else "")
-        return f"{self.text[self.start]}{inner}{self.text[self.end - 1]}"
+            pieces += [style.gap if pieces else style.lead, new]
+        tail = (self._tail() if self.starts else style.tail) if pieces else ""
+        return f"{self.text[self.start]}{''.join(pieces)}{tail}{self.text[self.end - 1]}"
+
+    def _kept(self, without: Collection[int], changed: Mapping[int, str]) -> list[str]:
+        """Return the parts that stay, each with what stands before it."""
+        if self.starts and not without and not changed:
+            return [self.text[self.start + 1 : self.ends[-1]]]
+        pieces: list[str] = []
+        for index in range(len(self)):
+            if index not in without:
+                pieces.append(self._gap(index if pieces else 0) + (changed.get(index) or self.part(index)))
+        return pieces
 
     def _gap(self, index: int) -> str:
         """Return what stands before a part, from the part or bracket before it on."""
-        before = self.parts[index - 1].end if index else self.start + 1
-        return self.text[before : self.parts[index].start]
+        return self.text[self.ends[index - 1] if index else self.start + 1 : self.starts[index]]
+
+    def _tail(self) -> str:
+        return self.text[self.ends[-1] : self.end - 1]
 
 
-def scan_array(text: str, start: int) -> Container:
-    """Return the array that begins at a place."""
-    parts = []
+def scan_array(text: str, start: int, name: Callable[[Any], str]) -> Container:
+    """Return the array that begins at a place, its elements named by their values."""
+    starts, ends, names = list[int](), list[int](), list[str]()
     at = skip(text, start + 1)
     while text[at] != "]":
-        value, end = _decoder.raw_decode(text, at)
-        parts.append(Part(at, at, end, value))
-        at = _next(text, end)
-    return Container(text, start, at + 1, parts)
+        value, end = _read(text, at)
+        starts.append(at)
+        ends.append(end)
+        names.append(name(value))
+        at = _COMMA.match(text, end).end()  # type: ignore[union-attr]  # it matches anything
+    return Container(text, start, at + 1, starts, starts, ends, names)
 
 
-def scan_object(text: str, start: int, *, arrays: Collection[str] = ()) -> Container:
-    """Return the object that begins at a place. The value of a member that `arrays` names is a `Container`, if it is an
-    array."""
-    parts = []
+def scan_object(
+    text: str, start: int, *, arrays: Mapping[str, Callable[[Any], str]] = MappingProxyType({})
+) -> Container:
+    """Return the object that begins at a place. With `arrays`, those members are scanned too, if they are arrays, and
+    their elements named."""
+    starts, values, ends, names = list[int](), list[int](), list[int](), list[str]()
+    inner: dict[str, Container] = {}
     at = skip(text, start + 1)
     while text[at] != "}":
-        key, end = _decoder.raw_decode(text, at)
-        place = skip(text, skip(text, end) + 1)
-        value: Any
-        if key in arrays and text[place] == "[":
-            value = scan_array(text, place)
-            end = value.end
-        else:
-            value, end = _decoder.raw_decode(text, place)
-        parts.append(Part(at, place, end, value, key))
-        at = _next(text, end)
-    _unique([(part.key, None) for part in parts])
-    return Container(text, start, at + 1, parts)
+        name, end = _read(text, at)
+        value = _COLON.match(text, end).end()  # type: ignore[union-attr]  # there is one
+        if name in arrays and text[value] == "[":
+            inner[name] = scan_array(text, value, arrays[name])
+        starts.append(at)
+        values.append(value)
+        ends.append(inner[name].end if name in inner else _read(text, value)[1])
+        names.append(name)
+        at = _COMMA.match(text, ends[-1]).end()  # type: ignore[union-attr]
+    return Container(text, start, at + 1, starts, values, ends, names, inner)
 
 
 def skip(text: str, at: int) -> int:
     """Return the place of the first character from `at` on that is no white space."""
-    found = _SPACE.match(text, at)
-    return found.end() if found else at
+    return _SPACE.match(text, at).end()  # type: ignore[union-attr]
 
 
-def _next(text: str, end: int) -> int:
-    at = skip(text, end)
-    return skip(text, at + 1) if text[at] == "," else at
+def repeated_member(text: str) -> str | None:
+    """Return the name of a member that an object of the text has twice, if there is one: readers differ in which of
+    them counts."""
+    found: list[str] = []
 
-
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    def look(pairs: Sequence[tuple[str, Any]]) -> None:
         names = [name for name, _ in pairs]
-        raise DuplicateMember(next(name for name in names if names.count(name) > 1))
-    return found
+        if len(set(names)) < len(names):
+            found.append(next(name for name in names if names.count(name) > 1))
+
+    json.loads(text, object_pairs_hook=look)
+    return found[0] if found else None
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_unique)
+_read = json.JSONDecoder().raw_decode
 _dump = partial(json.dumps, ensure_ascii=False, allow_nan=False)

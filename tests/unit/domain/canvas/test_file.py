@@ -28,8 +28,8 @@ def is_cut(whole: str, rest: str) -> bool:
 def test_a_file_of_obsidian_is_taken_as_it_is() -> None:
     file = parse(OBSIDIAN)
     assert file.text == OBSIDIAN
-    assert [node["id"] for node in file.nodes][0::4] == [FIRST, LAST]
-    assert [edge["id"] for edge in file.edges] == ["6fa11ab87f90b8af", "1111111111111111"]
+    assert [node["id"] for node in list(file.items("nodes"))][0::4] == [FIRST, LAST]
+    assert [edge["id"] for edge in list(file.items("edges"))] == ["6fa11ab87f90b8af", "1111111111111111"]
     assert file.item("nodes", "7efdbbe0c4742315") == LINES[3].strip("\t,")
 
 
@@ -117,11 +117,11 @@ def test_what_is_not_touched_stays_byte_for_byte(given_file: tuple[Any, str], da
     before = parse(text)
     text = before.change("nodes", changed, {"x": 77, "color": "4", 'q"': None}).text
     after = parse(parse(text).remove("nodes", removed).text)
-    assert [node["id"] for node in after.nodes] == [each for each in ids if each != removed]
-    for kind, items in (("nodes", after.nodes), ("edges", after.edges)):
+    assert [node["id"] for node in list(after.items("nodes"))] == [each for each in ids if each != removed]
+    for kind, items in (("nodes", list(after.items("nodes"))), ("edges", list(after.items("edges")))):
         for item in items:
             assert item["id"] == changed or after.item(kind, item["id"]) == before.item(kind, item["id"])
-    assert not any(removed in (edge["fromNode"], edge["toNode"]) for edge in after.edges)
+    assert not any(removed in (edge["fromNode"], edge["toNode"]) for edge in list(after.items("edges")))
 
 
 @given(files(), st.data())

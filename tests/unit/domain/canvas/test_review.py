@@ -66,14 +66,16 @@ def test_no_card_covers_another_and_each_question_is_tied_to_its_node(
     questions = [(Card(f"n{index}", "text", text, "6"), found) for index, (text, found) in enumerate(asked)]
     failures = [(Card(f"f{index}", "text", text), why) for index, (text, why) in enumerate(failed)]
     file = CanvasFile.parse(lay_out(source, DAY, questions, failures).encode())
-    by_id = {card["id"]: card for card in file.nodes}
-    for one, other in combinations(file.nodes, 2):
+    by_id = {card["id"]: card for card in list(file.items("nodes"))}
+    for one, other in combinations(list(file.items("nodes")), 2):
         assert not _overlap(one, other)
     for card, found in questions:
         assert (by_id[card.id]["text"], by_id[card.id]["color"]) == (card.text, "6")
-        assert [by_id[e["toNode"]]["text"] for e in file.edges if e["fromNode"] == card.id] == list(found)
-    assert len(file.edges) == sum(len(found) for _, found in asked)
-    assert len(file.nodes) == 1 + len(asked) + 2 * len(file.edges) + bool(failed)
+        assert [by_id[e["toNode"]]["text"] for e in list(file.items("edges")) if e["fromNode"] == card.id] == list(
+            found
+        )
+    assert len(list(file.items("edges"))) == sum(len(found) for _, found in asked)
+    assert len(list(file.items("nodes"))) == 1 + len(asked) + 2 * len(list(file.items("edges"))) + bool(failed)
 
 
 def _overlap(one: Any, other: Any) -> bool:
@@ -113,7 +115,7 @@ def test_ids_follow_from_the_nodes_and_never_meet_one_of_theirs() -> None:
     cards = [(Card("a", "text", "x"), ["q"])]
     first = lay_out("s", DAY, cards)
     assert lay_out("s", DAY, cards) == first
-    stolen = CanvasFile(first).edges[0]["toNode"]
+    stolen = next(CanvasFile(first).items("edges"))["toNode"]
     CanvasFile.parse(lay_out("s", DAY, [*cards, (Card(stolen, "text", "y"), ["q"])]).encode())
 
 
