@@ -97,12 +97,8 @@ def change(port: int, place: str, number: int) -> None:
 
 
 def _row(what: str, measured: dict[str, object], about: str, goal: int | None) -> dict[str, object]:
-    return {
-        "what": what,
-        "canvas": about,
-        **{name: measured[name] for name in ("p50 ms", "p99 ms")},
-        "goal ms": goal or "",
-    }
+    taken = {name: measured[name] for name in ("p50 ms", "p99 ms")}
+    return {"what": what, "canvas": about, **taken, "goal ms": goal or ""}
 
 
 if __name__ == "__main__":
