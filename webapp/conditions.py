@@ -20,6 +20,6 @@ def precondition() -> OnlyIf:
 def with_etag(response: Response, etag: str) -> Response:
     """Return an answer with its ETag; to a GET of what the client has already, a 304 in its place."""
     response.set_etag(etag)
-    if request.method == "GET":
+    if request.method in ("GET", "HEAD"):
         response.make_conditional(request)
     return response

@@ -208,7 +208,7 @@ def _spliced(text: str, old: Container, new: str) -> str:
 
 def _rewritten(item: Container, after: Mapping[str, Any]) -> str:
     """Return an object's text with the members that it is to have; those that stay as they were are not touched."""
-    style = item.style() or _ITEM
+    style, known = item.style() or _ITEM, set(item.names)
     changed = {
         index: item.text[item.starts[index] : item.values[index]] + style.value(after[name])
         for index, name in enumerate(item.names)
@@ -218,7 +218,7 @@ def _rewritten(item: Container, after: Mapping[str, Any]) -> str:
         style,
         without={index for index, name in enumerate(item.names) if name not in after},
         changed=changed,
-        added=[style.member(name, value) for name, value in after.items() if name not in item.names],
+        added=[style.member(name, value) for name, value in after.items() if name not in known],
     )
 
 

@@ -14,6 +14,7 @@ from jobs.domain.canvas.errors import MAX_FAULTS, Fault, InvalidCanvas
 
 MAX_NODES = 10_000
 MAX_EDGES = 20_000
+MAX_MEMBERS = 1000  # of the canvas, of a node, of an edge
 MAX_PIXELS = 2**53 - 1  # what every reader of JSON takes for an integer
 
 Kind = Literal["nodes", "edges"]
@@ -118,7 +119,7 @@ def check_canvas(data: Any) -> None:
     """
     if not isinstance(data, dict):
         raise InvalidCanvas([Fault("body", "a canvas is a JSON object")])
-    faults = [*_list_faults(data, "nodes"), *_list_faults(data, "edges")]
+    faults = [*_crowded(data, "body"), *_list_faults(data, "nodes"), *_list_faults(data, "edges")]
     if not faults:
         faults = list(_between(data.get("nodes", []), data.get("edges", [])))
     if faults:
@@ -127,7 +128,7 @@ def check_canvas(data: Any) -> None:
 
 def check_item(kind: Kind, item: Any, node_ids: Collection[str]) -> None:
     """Refuse what is no node, or no edge between the nodes of these ids. Raises InvalidCanvas."""
-    faults = list(_shape_faults(_ITEM[kind], item, kind, ""))
+    faults = [*_crowded(item, "body"), *_shape_faults(_ITEM[kind], item, kind, "")]
     if not faults and kind == "edges":
         faults = list(_loose_ends(item, node_ids, ""))
     if faults:
@@ -138,7 +139,13 @@ def _list_faults(data: Mapping[str, Any], kind: Kind) -> list[Fault]:
     items = data.get(kind, [])
     if isinstance(items, list) and len(items) > LIMITS[kind]:
         return [Fault(kind, f"a canvas has {LIMITS[kind]} {kind} at most")]
-    return list(_shape_faults(_ITEMS[kind], items, kind, kind))
+    shape = list(_shape_faults(_ITEMS[kind], items, kind, kind))
+    return shape or [fault for index, item in enumerate(items) for fault in _crowded(item, f"{kind}[{index}]")]
+
+
+def _crowded(members: Mapping[str, Any], root: str) -> Iterator[Fault]:
+    if len(members) > MAX_MEMBERS:
+        yield Fault(root, f"has more than {MAX_MEMBERS} members")
 
 
 def _shape_faults(kind_of: TypeAdapter[Any], value: Any, kind: Kind, root: str) -> Iterator[Fault]:

@@ -70,9 +70,10 @@ def pick(
         ReviewTooLarge: there are more than `MAX_REVIEWED`.
     """
     if node_ids is not None:
-        if unknown := set(node_ids) - {node["id"] for node in nodes}:
+        named = set(node_ids)
+        if unknown := named - {node["id"] for node in nodes}:
             raise UnknownNode(f"The canvas has no node {min(unknown)[:100]!r}.")
-        found = [node for node in nodes if node["id"] in set(node_ids)]
+        found = [node for node in nodes if node["id"] in named]
     else:
         wanted = {color.lower() for color in colors or TO_REVIEW}
         found = [node for node in nodes if node.get("color", "").lower() in wanted]

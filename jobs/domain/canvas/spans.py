@@ -6,6 +6,7 @@ are read when they are asked for, and not kept: those of a large file would make
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -162,9 +163,8 @@ def repeated_member(text: str) -> str | None:
     found: list[str] = []
 
     def look(pairs: Sequence[tuple[str, Any]]) -> None:
-        names = [name for name, _ in pairs]
-        if len(set(names)) < len(names):
-            found.append(next(name for name in names if names.count(name) > 1))
+        if len(dict(pairs)) < len(pairs):
+            found.append(next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1))
 
     json.loads(text, object_pairs_hook=look)
     return found[0] if found else None

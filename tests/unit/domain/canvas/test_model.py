@@ -7,7 +7,7 @@ import pytest
 
 from jobs.domain.canvas.errors import MAX_FAULTS, InvalidCanvas
 from jobs.domain.canvas.file import CanvasFile
-from jobs.domain.canvas.model import MAX_NODES
+from jobs.domain.canvas.model import MAX_MEMBERS, MAX_NODES
 
 NODE = {"id": "a", "type": "text", "text": "", "x": 0, "y": 0, "width": 1, "height": 1}
 EDGE = {"id": "e", "fromNode": "a", "toNode": "a"}
@@ -31,7 +31,7 @@ def faults_of(content: bytes | dict[str, Any]) -> dict[str, str]:
         (b'{"a":"\\ud800"}', "not valid JSON"),
         (b'{"a":"\x00"}', "not valid JSON"),
         (b'{"nodes":[],"nodes":[]}', "the member 'nodes' is there twice"),
-        (b'{"a":{"b":1,"b":1}}', "the member 'b' is there twice"),
+        (b'{"a":{"c":1,"b":1,"b":1}}', "the member 'b' is there twice"),
         (b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}", "not valid JSON: recursion limit"),
         ("{}".encode("utf-16"), "not UTF-8, at byte 0"),
         ('{"a":"é"}'.encode("latin-1"), "not UTF-8, at byte 6"),
@@ -121,6 +121,15 @@ def test_there_is_a_limit_to_nodes() -> None:
         file.add("nodes", NODE)
     full["nodes"].append(NODE)
     assert list(faults_of(full)) == ["nodes"]
+
+
+def test_there_is_a_limit_to_members() -> None:
+    """A change looks at each of them while others wait."""
+    many = {str(n): n for n in range(MAX_MEMBERS)}
+    crowded = {"nodes": [NODE, NODE | {"id": "b"} | many], "edges": [EDGE | many], **many}
+    assert list(faults_of(crowded)) == ["body", "nodes[1]", "edges[0]"]
+    with pytest.raises(InvalidCanvas, match="body: has more than 1000 members"):
+        CanvasFile("{}").add("nodes", NODE | many)
 
 
 def test_whole_numbers_may_be_spelled_in_any_way() -> None:
