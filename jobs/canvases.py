@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from jobs.calling import ask
 from jobs.core.client import JobClient
 from jobs.core.context import JobContext
-from jobs.core.errors import GivenUp, NonRetryableError
+from jobs.core.errors import GivenUp, JobError, NonRetryableError, kind_of
 from jobs.core.runner import UNEXPECTED, failure_of
 from jobs.core.spec import job
 from jobs.domain.agents import MAX_TEXT, REVIEW_QUESTIONS, ReviewInput
@@ -108,17 +108,15 @@ def _ask_about(ctx: JobContext, args: ReviewArgs, cards: Sequence[Card]) -> Answ
     """Ask about all nodes; what is answered is kept at once, and not asked again when the job goes on after a stop."""
     tasks = {f"ask {card.id}": partial(_ask, ctx, args, card) for card in cards if card.readable}
     ids = {f"ask {card.id}": card.id for card in cards}
-    answers, errors = Answers(), list[Exception]()
+    answers = Answers()
     for number, done in enumerate(ctx.parallel(tasks, ctx.services.config.agent_concurrency), 1):
         if done.error is None:
             answers.questions[ids[done.name]] = done.result
         else:
-            errors.append(done.error)
             answers.failures.append(_unanswered(ctx, ids[done.name], done.error))
+            if kind_of(done.error) == "FATAL" or len(answers.failures) == len(tasks):
+                raise _given_up(done.error)  # mended, and queued again, the job goes on with what it has
         ctx.progress(100 * number / len(tasks), f"{number} of {len(tasks)}")
-    if not answers.questions:
-        first = errors[0]
-        raise GivenUp(first) if isinstance(first, ProviderError) else first  # it had its attempts
     return answers
 
 
@@ -129,6 +127,11 @@ def _ask(ctx: JobContext, args: ReviewArgs, card: Card) -> list[str]:
     if not questions:
         raise NoQuestion
     return questions[: args.questions_per_node]
+
+
+def _given_up(error: Exception) -> Exception:
+    """Return an error that had its attempts as one that is not tried again; a fault of ours stays what it is."""
+    return GivenUp(error) if isinstance(error, ProviderError | JobError) else error
 
 
 def _unanswered(ctx: JobContext, node_id: str, error: Exception) -> Unanswered:

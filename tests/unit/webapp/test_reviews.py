@@ -30,6 +30,8 @@ def model() -> Iterator[ModelServer]:
 
 def answer(message: str) -> str | int:
     note = message.split("-----")[1].strip()
+    if "locked" in note:
+        return 401
     return 400 if "fail" in note else json.dumps({"questions": [f"为什么{note}？", f"Why {note}?", "too many"]})
 
 
@@ -137,6 +139,24 @@ def test_a_review_without_any_question_fails_and_writes_nothing(web: FlaskClient
     job = web.get(f"/jobs/{task_id}").get_json()
     assert (job["state"], job["error"]["code"]) == ("failed", "provider_refused")
     assert [canvas["name"] for canvas in web.get("/canvases").get_json()["canvases"]] == ["微积分"]
+
+
+def test_what_is_wrong_for_all_stops_the_review_and_mended_it_goes_on(
+    web: FlaskClient, services: Services, model: ModelServer
+) -> None:
+    """A key that the model does not take fails for every node alike: most are not even tried."""
+    nodes = [node(str(number), f"locked {number}") for number in range(60)]
+    put(web, node("good", "极限"), *nodes)
+    task_id = generate(web).get_json()["task_id"]
+    run_jobs(services)
+    job = web.get(f"/jobs/{task_id}").get_json()
+    assert (job["state"], job["error"]["code"]) == ("failed", "provider_misconfigured")
+    assert sum(model.asked.values()) <= 2 * services.config.agent_concurrency + 1
+    model.answer = lambda message: json.dumps({"questions": ["?"]})
+    web.post(f"/jobs/{task_id}/requeue")
+    run_jobs(services)
+    assert web.get(f"/jobs/{task_id}").get_json()["result"]["node_count"] == 61
+    assert [times for message, times in model.asked.items() if "极限" in message] == [1]
 
 
 def test_a_review_is_never_written_over(web: FlaskClient, services: Services) -> None:
