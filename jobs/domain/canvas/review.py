@@ -40,12 +40,13 @@ _EXCERPT_CHARS = 60
 
 @dataclass(frozen=True)
 class Card:
-    """A node that is to be reviewed. What is no text has an empty `text`."""
+    """A node that is to be reviewed. What is no text has an empty `text`, and its file, page or label as `title`."""
 
     id: str
     type: str
     text: str
     color: str = ""
+    title: str = ""
 
     @property
     def readable(self) -> bool:
@@ -54,8 +55,8 @@ class Card:
 
     @property
     def excerpt(self) -> str:
-        """The beginning of its text, on one line; its type, if it has none."""
-        text = " ".join(self.text.split())
+        """The beginning of its text, on one line; what else is known of it, if it has none."""
+        text = " ".join(self.text.split() or self.title.split())
         return (text if len(text) <= _EXCERPT_CHARS else f"{text[:_EXCERPT_CHARS]}…") or f"({self.type})"
 
 
@@ -161,7 +162,9 @@ class _Sheet:
 
 
 def _card(node: Mapping[str, Any]) -> Card:
-    return Card(node["id"], node["type"], node["text"] if node["type"] == "text" else "", node.get("color", ""))
+    text = node["text"] if node["type"] == "text" else ""
+    title = node.get("file") or node.get("url") or node.get("label") or ""
+    return Card(node["id"], node["type"], text, node.get("color", ""), title if isinstance(title, str) else "")
 
 
 def _why_nothing(cards: Sequence[Card], colors: Sequence[str] | None) -> str:
@@ -188,7 +191,7 @@ def _without(failures: Sequence[tuple[Card, str]], chinese: bool) -> str:
 def _height(text: str, width: int = WIDTH) -> int:
     """Return how tall a card must be to show a text."""
     cells = (width - 2 * _PADDING) // _CELL
-    lines = sum(max(1, ceil(_cells(line) / cells)) for line in text.split("\n"))
+    lines = sum(max(1, ceil(_cells(line) / cells)) * (2 if line.startswith("#") else 1) for line in text.split("\n"))
     return min(_MAX_HEIGHT, max(_MIN_HEIGHT, 2 * _PADDING + lines * _LINE))
 
 

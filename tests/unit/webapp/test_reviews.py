@@ -129,7 +129,7 @@ def test_partial_failures_are_listed_on_the_canvas_and_in_the_result(web: FlaskC
     assert (result["node_count"], result["question_count"]) == (3, 2)
     listed = canvas["nodes"][-1]["text"]
     assert "fail 导数" in listed
-    assert "(file): 没有文字" in listed
+    assert "讲义.pdf: 没有文字" in listed
 
 
 def test_a_review_without_any_question_fails_and_writes_nothing(web: FlaskClient, services: Services) -> None:
