@@ -62,6 +62,7 @@ class Config(BaseSettings):
         default=(),
         description="Sites whose pages may use the API, `https://app.example.com`, comma-separated. `*`: all.",
     )
+    max_canvas_bytes: int = Field(default=4 * 2**20, ge=1024, description="Largest canvas taken, in bytes.")
     max_streams: int = Field(
         default=1000,
         ge=1,
@@ -71,6 +72,9 @@ class Config(BaseSettings):
     # Jobs
     max_task_age_hours: int = Field(default=168, ge=1, description="Hours that an ended job and its events are kept.")
     worker_ttl: int = Field(default=20, ge=5, description="Seconds after which a silent worker is taken for dead.")
+    worker_concurrency: int = Field(
+        default=2, ge=1, le=64, description="Worker processes that `make run` starts; a platform scales them itself."
+    )
     lower_queue_share: int = Field(
         default=10, ge=0, description="Every so many jobs of a worker's slot a lower queue comes first. 0: never."
     )
@@ -137,28 +141,22 @@ class Config(BaseSettings):
     notification_days: int = Field(default=90, ge=1, description="Days that notifications are kept.")
 
     # Research
-    web_search_url: str = Field(
-        default="", description="Base URL of a SearXNG, with its JSON form switched on. Empty: documents only."
-    )
+    web_search_url: str = Field(default="", description="Base URL of a SearXNG with its JSON form on. Empty: none.")
     web_search_key: SecretStr | None = Field(default=None, description="Bearer key for WEB_SEARCH_URL.")
     web_timeout: float = Field(default=15.0, gt=0, le=60, description="Seconds that a search, or a page, may take.")
-    web_page_bytes: int = Field(
-        default=2 * 2**20, ge=1024, le=32 * 2**20, description="Bytes that are read of a page, unpacked."
-    )
-    web_user_agent: str = Field(
-        default="OffstageBot/0.1", min_length=1, description="As whom pages are read; robots.txt can name it."
-    )
-    web_allow_private: bool = Field(
-        default=False, description="Pages at private addresses and any port, for tests and private networks."
-    )
-    pdf_font: str = Field(
-        default="", description="TrueType file with Chinese for PDFs of reports. Empty: the font of who reads them."
-    )
+    web_page_bytes: int = Field(default=2 * 2**20, ge=1024, description="Bytes that are read of a page, unpacked.")
+    web_user_agent: str = Field(default="OffstageBot/0.1", description="As whom pages are read, as for robots.txt.")
+    web_allow_private: bool = Field(default=False, description="Pages at private addresses and any port, for tests.")
+    pdf_font: str = Field(default="", description="TrueType file with Chinese, for PDFs. Empty: the reader's own.")
     research_searches: int = Field(default=4, ge=1, le=20, description="Searches of one research at once.")
 
     # Documents
     pdf_engine: str = Field(default="pypdf", pattern="^(pypdf|pdfium)$", description="`pypdf` or `pdfium`.")
     max_pages: int = Field(default=5000, ge=1, description="Pages taken from one document.")
+
+    # Canvases
+    max_canvases: int = Field(default=1000, ge=1, description="Canvases that a tenant may have.")
+    deleted_canvas_days: int = Field(default=30, ge=1, description="Days for which a deleted canvas can be restored.")
 
     # Models
     embedder: str = Field(default="use", description="`use`, or `openai` for EMBEDDING_URL.")

@@ -19,6 +19,7 @@ from jobs.providers.safe_http import SafeClient
 from jobs.providers.templates import EventTexts, load_events
 from jobs.providers.web_search import WebSearch, build_web_search
 from jobs.stores.blobs import BlobStore, build_blobs
+from jobs.stores.canvases import CanvasStore
 from jobs.stores.conversations import ConversationStore
 from jobs.stores.database import Database
 from jobs.stores.documents import DocumentStore
@@ -52,6 +53,7 @@ class Services:
     effects: EffectStore
     conversations: ConversationStore
     usage: UsageStore
+    canvases: CanvasStore
     users: UserStore
     notifications: NotificationStore
     channels: dict[Channel, Sender]
@@ -94,6 +96,7 @@ def build_services(config: Config, redis: Redis | None = None) -> Services:
         effects=EffectStore(database),
         conversations=ConversationStore(database, usage),
         usage=usage,
+        canvases=CanvasStore(database, limit=config.max_canvases, max_bytes=config.max_canvas_bytes),
         users=UserStore(database),
         notifications=NotificationStore(database),
         channels=build_channels(

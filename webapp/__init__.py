@@ -14,6 +14,7 @@ from jobs.providers.redis_check import WEB_TIMEOUT, connect
 from jobs.services import Services, build_services
 from webapp.api import (
     agents,
+    canvases,
     chat,
     documents,
     jobs,
@@ -46,6 +47,7 @@ BLUEPRINTS = (
     webhooks.bp,
     notifications.bp,
     chat.bp,
+    canvases.bp,
     agents.bp,
     usage.bp,
     research.bp,

@@ -90,7 +90,7 @@ def test_what_a_job_says_is_shown_as_it_comes_and_never_runs(
 def test_every_view_opens_in_both_languages(address: str, page: Page) -> None:
     """Without an error in the browser's log."""
     page.open(address, "document.querySelector('main h1')")
-    for view in ("documents", "notifications", "service", "jobs"):
+    for view in ("documents", "research", "notifications", "service", "jobs"):
         page.run(f"location.hash = '#/{view}'")
         page.wait_for(
             f"document.querySelector('nav a[href=\"#/{view}\"][aria-current]') && document.querySelector('h1')"

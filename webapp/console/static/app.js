@@ -5,11 +5,13 @@ import { el } from "./dom.js";
 import { documents } from "./documents.js";
 import { job, jobs } from "./jobs.js";
 import { notifications } from "./notifications.js";
+import { report, research } from "./research.js";
 import { service } from "./service.js";
 import { language, setLanguage, t } from "./words.js";
 
-const VIEWS = { jobs, documents, notifications, service };
-const NAMES = { jobs: "Jobs", documents: "Documents", notifications: "Notifications", service: "Service" };
+const VIEWS = { jobs, documents, research, notifications, service };
+const DETAILS = { jobs: job, research: report };
+const NAMES = { jobs: "Jobs", documents: "Documents", research: "Research", notifications: "Notifications", service: "Service" };
 const $ = (id) => document.getElementById(id);
 let leaving = new AbortController();
 
@@ -30,7 +32,7 @@ async function show() {
   const page = el("section", {});
   $("main").replaceChildren(page);
   try {
-    await (current === "jobs" && id ? job(page, decodeURIComponent(id), signal) : VIEWS[current](page, signal));
+    await (DETAILS[current] && id ? DETAILS[current](page, decodeURIComponent(id), signal) : VIEWS[current](page, signal));
   } catch (error) {
     if (!signal.aborted) page.append(el("p", { className: "failed" }, error.message));
   }
