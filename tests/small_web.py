@@ -14,10 +14,10 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 @dataclass
 class SmallWeb:
-    """`pages` are HTML by path. A search finds those that hold one of its words; it and each page take `seconds`.
+    """`pages` are HTML by path, or PDFs, with a character for each byte.
 
-    A path in `broken` answers 500; a query that holds a word of `broken_queries` does, too. `searched` counts the
-    queries, `read` the pages.
+    A search finds those that hold one of its words; it and each page take `seconds`. A path in `broken` answers 500; a
+    query that holds a word of `broken_queries` does, too. `searched` counts the queries, `read` the pages.
     """
 
     url: str = ""
@@ -86,10 +86,12 @@ def small_web(**settings: Any) -> Iterator[SmallWeb]:
                 web.read[path] += 1
             time.sleep(web.seconds)
             status = 500 if path in web.broken else 200 if path in web.pages else 404
-            self._send(status, web.pages.get(path, ""), "text/html; charset=utf-8")
+            is_pdf = path.endswith(".pdf")
+            media_type = "application/pdf" if is_pdf else "text/html; charset=utf-8"
+            self._send(status, web.pages.get(path, ""), media_type, "latin-1" if is_pdf else "utf-8")
 
-        def _send(self, status: int, text: str, media_type: str) -> None:
-            body = text.encode()
+        def _send(self, status: int, text: str, media_type: str, charset: str = "utf-8") -> None:
+            body = text.encode(charset)
             self.send_response(status)
             self.send_header("Content-Type", media_type)
             self.send_header("Content-Length", str(len(body)))

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _READERS_OWN = "STSong-Light"
 _WIDE = re.compile("([\u2e80-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff“”‘’…—]+)")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+# The parser drops what comes after something that is nested too deeply; nobody means that.
+_NESTING = 100
+_SIGNS = r"(?:[ \t]*+(?:>|[-*+]|\d{1,9}+[.)])[ \t]*+)"
+_DEEP = re.compile(rf"^({_SIGNS}{{6}}){_SIGNS}++|^([ \t]{{12}})[ \t]++", re.MULTILINE)
 _MARGIN = 56.0  # points
 _INDENT = 18.0
 
@@ -42,7 +46,8 @@ def pdf_of(markdown: str, chinese_font: str = "") -> bytes:
 def _parsed(markdown: str) -> "Sequence[Token]":
     from markdown_it import MarkdownIt
 
-    return MarkdownIt("commonmark", {"html": False}).parse(_UNPRINTABLE.sub("", markdown))
+    text = _DEEP.sub(r"\1\2", _UNPRINTABLE.sub("", markdown))
+    return MarkdownIt("commonmark", {"html": False, "maxNesting": _NESTING}).parse(text)
 
 
 def _blocks(tokens: "Sequence[Token]", font: str) -> Iterator[Any]:
