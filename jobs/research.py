@@ -149,7 +149,7 @@ def run(ctx: JobContext, args: ResearchArgs) -> ResearchResult:
     report.tokens, report.notes = planned.tokens, list(planned.notes)
     report.add(head(planned.plan.title, args.language, extractive=ctx.services.llm is None))
     searches = ctx.step("searches", start_searches, ctx, args, planned.plan, until)
-    material = ctx.step("material", gather, ctx, args, planned.plan, searches)
+    material = ctx.step("material", gather, ctx, args, searches)
     report.notes += searches.notes + material.notes
     _write(ctx, args, report, material.sections)
     return _keep(ctx, args, report, planned.plan.title)
