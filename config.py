@@ -151,6 +151,9 @@ class Config(BaseSettings):
         description='Prices by model for a million tokens, JSON: `{"name": {"input": 0.15, "output": 0.6}}`.',
     )
     price_currency: str = Field(default="USD", pattern="^[A-Z]{3}$", description="Currency of MODEL_PRICES.")
+    usage_days: int = Field(
+        default=90, ge=1, description="Days that single model calls are kept; the sums of their days stay."
+    )
 
     @field_validator("api_keys", mode="before")
     @classmethod
