@@ -146,6 +146,17 @@ class Config(BaseSettings):
     llm_model: str = Field(default="", description="Model name sent to LLM_URL.")
     llm_key: SecretStr | None = Field(default=None, description="Bearer key for LLM_URL.")
     llm_timeout: float = Field(default=60.0, gt=0, description="Seconds that one model call may take in all.")
+    agent_concurrency: int = Field(
+        default=12, ge=1, le=1000, description="Model calls of jobs at once, over all workers of all machines."
+    )
+    breaker_failures: int = Field(
+        default=5, ge=1, description="Failures in a row of LLM_URL after which jobs leave it alone for a while."
+    )
+    breaker_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds for which it is left alone; then one call tries it, and the others wait.",
+    )
     model_prices: dict[str, ModelPrice] = Field(
         default_factory=dict,
         description='Prices by model for a million tokens, JSON: `{"name": {"input": 0.15, "output": 0.6}}`.',

@@ -11,6 +11,7 @@ from jobs.domain.usage import Price, PriceTable
 from jobs.providers.channels import Sender, build_channels
 from jobs.providers.embedder import Embedder, build_embedder
 from jobs.providers.llm import LanguageModel, build_language_model
+from jobs.providers.model_gate import ModelGate
 from jobs.providers.redis_check import connect
 from jobs.providers.templates import EventTexts, load_events
 from jobs.stores.blobs import BlobStore, build_blobs
@@ -38,6 +39,7 @@ class Services:
     search: SearchIndex
     embedder: Embedder
     llm: LanguageModel | None
+    model_gate: ModelGate
     work: WorkStore
     requests: RequestStore
     effects: EffectStore
@@ -66,15 +68,17 @@ def build_services(config: Config, redis: Redis | None = None) -> Services:
         config.llm_url, model=config.llm_model, key=_plain(config.llm_key), timeout=config.llm_timeout
     )
     usage = UsageStore(database, _prices(config))
+    redis = connect(config.redis_url) if redis is None else redis
     return Services(
         config=config,
-        redis=connect(config.redis_url) if redis is None else redis,
+        redis=redis,
         database=database,
         blobs=blobs,
         documents=DocumentStore(database, blobs, search),
         search=search,
         embedder=embedder,
         llm=llm,
+        model_gate=build_gate(redis, config),
         work=WorkStore(database),
         requests=RequestStore(database),
         effects=EffectStore(database),
@@ -90,6 +94,17 @@ def build_services(config: Config, redis: Redis | None = None) -> Services:
             config.channel_timeout,
         ),
         event_texts=load_events(config.events_dir),
+    )
+
+
+def build_gate(redis: Redis, config: Config) -> ModelGate:
+    """Return the gate in front of the configured model."""
+    return ModelGate(
+        redis,
+        config.llm_url,
+        limit=config.agent_concurrency,
+        failures=config.breaker_failures,
+        rest=config.breaker_seconds,
     )
 
 

@@ -14,7 +14,7 @@ from jobs.core.client import JobClient
 from jobs.core.runner import failure_of, run_failure_hook, run_with
 from jobs.domain.usage import Price, PriceTable
 from jobs.providers.templates import load_events
-from jobs.services import Services
+from jobs.services import Services, build_gate
 from jobs.stores.conversations import ConversationStore
 from jobs.stores.database import Database
 from jobs.stores.effects import EffectStore
@@ -39,6 +39,7 @@ def engine_services(redis: "Redis", config: Config | None = None, database: Data
         search=absent,
         embedder=absent,
         llm=None,
+        model_gate=build_gate(redis, config or load_config()),
         work=WorkStore(database) if database else absent,
         requests=RequestStore(database) if database else absent,
         effects=EffectStore(database) if database else absent,

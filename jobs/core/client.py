@@ -149,28 +149,31 @@ class JobClient:
         return views
 
     def pause(self, tenant: str, job_id: str) -> JobView:
-        """Pause a job. One that waits does not start; one that runs leaves at its next checkpoint and frees its worker.
+        """Pause a job, and its children. One that waits does not start; one that runs leaves at its next checkpoint and
+        frees its worker.
 
         Raises:
             JobNotFound: the tenant has none of that id.
-            WrongState: it has ended, or waits for other jobs.
+            WrongState: it has ended, or waits for a batch.
         """
-        view = self._present(tenant, job_id)
+        view = self.present(tenant, job_id)
         if not call(self._redis, "pause", [], [PREFIX, job_id, keys.state(tenant, job_id)]):
             raise WrongState(view)
+        self._for_children(tenant, job_id, self.pause)
         return self.get(tenant, job_id)
 
     def resume(self, tenant: str, job_id: str) -> JobView:
-        """Let a paused job go on, after its last finished step. One that is under way already stays so.
+        """Let a paused job go on, after its last finished step, and its children. One that is under way stays so.
 
         Raises:
             JobNotFound: the tenant has none of that id.
             WrongState: it is neither paused nor under way.
         """
-        view = self._present(tenant, job_id)
-        args = [PREFIX, job_id, keys.state(tenant, job_id), tenant, utcformat(datetime.now(UTC))]
+        view, now = self.present(tenant, job_id), datetime.now(UTC)
+        args = [PREFIX, job_id, keys.state(tenant, job_id), utcformat(now), now.timestamp()]
         if not call(self._redis, "resume", [], args) and view.state not in ("queued", "running"):
             raise WrongState(view)
+        self._for_children(tenant, job_id, self.resume)
         return self.get(tenant, job_id)
 
     def delete(self, tenant: str, job_id: str) -> None:
@@ -194,24 +197,25 @@ class JobClient:
             pipeline.execute()
 
     def cancel(self, tenant: str, job_id: str) -> JobView:
-        """Cancel a job. One that waits never starts; one that runs is stopped; a canceled one stays as it is.
+        """Cancel a job, and its children. One that waits never starts; one that runs is stopped.
 
         Raises:
             JobNotFound: the tenant has none of that id.
             WrongState: it has completed or failed.
         """
-        view = self._present(tenant, job_id)
+        view = self.present(tenant, job_id)
         if view.state == "canceled":
             return view
         if view.ended:
             raise WrongState(view)
-        if not dependencies.cancel(self._redis, job_id):
+        waited = dependencies.cancel(self._redis, job_id)
+        if not waited:
             stop_running(self._redis, tenant, job_id, self._ttl)
-            return self.get(tenant, job_id)
+        self._for_children(tenant, job_id, self.cancel)
         view = self.get(tenant, job_id)
-        if self._acceptance:
+        if waited and self._acceptance:
             self._acceptance.mirror(view)
-        if self._on_canceled:
+        if waited and self._on_canceled:
             dependencies.tell_canceled(self._redis, self._on_canceled)
         return view
 
@@ -233,14 +237,21 @@ class JobClient:
             return self.get(tenant, job_id)
         return self.get(tenant, job_id)
 
-    def _present(self, tenant: str, job_id: str) -> JobView:
-        """Return a job that is to be acted on, and give Redis what it has lost of it."""
+    def present(self, tenant: str, job_id: str) -> JobView:
+        """Return a job that is to be acted on, and give Redis what it has lost of it. Raises as `get`."""
         try:
             return read_job(self._redis, tenant, job_id)
         except JobNotFound:
             if self._acceptance and self._acceptance.bring_back(tenant, job_id):
                 return read_job(self._redis, tenant, job_id)
         return self.get(tenant, job_id)
+
+    def _for_children(self, tenant: str, job_id: str, act: Callable[[str, str], JobView]) -> None:
+        """Do to a job's children what was done to it, where their state allows it."""
+        children: Any = self._redis.smembers(keys.children(tenant, job_id))
+        for child in children:
+            with suppress(JobNotFound, WrongState):
+                act(tenant, child.decode())
 
 
 def stop_running(redis: Redis, tenant: str, job_id: str, ttl: int) -> None:

@@ -1,25 +1,31 @@
 """What a job gets: who it works for, its services, its steps, and a voice."""
 
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from threading import Event
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from uuid import NAMESPACE_OID, uuid5
 
 from pydantic import BaseModel
 
 from jobs.core import keys
 from jobs.core.effects import result_type, take_effect
-from jobs.core.errors import Interrupted, JobCanceled
+from jobs.core.errors import Awaiting, Interrupted, JobCanceled, Postponed
 from jobs.core.events import PROGRESS, add_event
+from jobs.core.parallel import Done, run_together
 from jobs.core.shutdown import stop_if_asked
 from jobs.stores.effects import CutOff
 
 if TYPE_CHECKING:
     from jobs.core.client import JobClient
+    from jobs.core.view import JobView
     from jobs.services import Services
 
 T = TypeVar("T")
 _MIN_TTL = 7200  # seconds; long before that, the upkeep makes it that of the job
+_LOOK_SECONDS = 1.0  # between two checkpoints of a wait
 
 
 class JobContext:
@@ -38,11 +44,14 @@ class JobContext:
         services: "Services",
         client: "JobClient",
         ttl: int | None = None,
+        created_at: datetime | None = None,
     ) -> None:
         self.job_id = job_id
         self.tenant = tenant
         self.attempt = attempt
         self.services = services
+        self.created_at = created_at or datetime.now(UTC)
+        self._leaving = Event()  # set when the job leaves its worker: what it has begun in threads is to end
         self._client = client
         self._redis = services.redis
         self._ttl = max(ttl or services.config.result_ttl, _MIN_TTL)
@@ -63,6 +72,47 @@ class JobContext:
         self._keep_step(name, returns.dump_json(result))
         return result
 
+    def parallel(self, tasks: Mapping[str, Callable[[], T]], limit: int) -> Iterator[Done[T]]:
+        """Run steps at the same time, `limit` of them at most, and yield each as it ends, with its result or its error.
+
+        Each is kept under its name as soon as it ends, like a `step`; those that were finished before come first. When
+        the job is to leave, nothing more is begun, and what is under way is waited for and kept.
+        """
+        self.checkpoint()
+        finished = dict(self._finished_steps())
+        for name in (name for name in tasks if name.encode() in finished):
+            yield Done(name, result_type(tasks[name]).validate_json(finished[name.encode()]))
+        todo = {name: self._kept(name, function) for name, function in tasks.items() if name.encode() not in finished}
+        yield from run_together(todo, limit, self._leaving, self.checkpoint)
+
+    def wait_for(self, job_ids: Sequence[str]) -> "list[JobView]":
+        """Return other jobs of the tenant, once all have ended, however they did.
+
+        Until then the job leaves its worker, and begins again after its finished steps when they have; no attempt is
+        used up.
+
+        Raises:
+            JobNotFound: there is no such job.
+        """
+        self.checkpoint()
+        views = [self._client.present(self.tenant, job_id) for job_id in job_ids]
+        if under_way := [view.id for view in views if not view.ended]:
+            raise Awaiting(under_way)
+        return views
+
+    def postpone(self, seconds: float) -> NoReturn:
+        """Leave the worker, and begin again after the finished steps when the time is over; no attempt is used up."""
+        self.checkpoint()
+        raise Postponed(seconds)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, and hold the worker meanwhile. A checkpoint."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self.checkpoint()
+            self._leaving.wait(min(left, _LOOK_SECONDS))
+        self.checkpoint()
+
     def checkpoint(self) -> None:
         """Stop here if the job is to be canceled or paused, or its worker is asked to stop.
 
@@ -71,6 +121,8 @@ class JobContext:
             Interrupted: a client paused the job, or the worker stops; it goes on later, after its last finished step.
         """
         stop_if_asked()
+        if self._leaving.is_set():
+            raise Interrupted
         cancel, pause = self._redis.hmget(keys.state(self.tenant, self.job_id), "cancel", "pause")
         if cancel:
             raise JobCanceled
@@ -91,14 +143,17 @@ class JobContext:
         """
         add_event(self._redis, self.services.config, self.tenant, self.job_id, kind, data, ttl=self._ttl)
 
-    def start(self, name: str, args: BaseModel | dict[str, Any], **options: Any) -> str:
-        """Start another job for the same tenant and return its id.
+    def start(self, name: str, args: BaseModel | dict[str, Any], *, child: bool = False, **options: Any) -> str:
+        """Start another job for the same tenant and return its id. A `child` is paused, resumed and canceled with this
+        one.
 
         The id follows from this job, the name and the arguments, so a repeated attempt starts nothing twice. Options
         are those of `JobClient.start`, a `job_id` of the caller's among them.
         """
         content = args.model_dump_json() if isinstance(args, BaseModel) else json.dumps(args, sort_keys=True)
         options.setdefault("job_id", uuid5(NAMESPACE_OID, f"{self.job_id}/{name}/{content}").hex)
+        if child:
+            self._add_child(options["job_id"])
         return self._client.start(name, args, tenant=self.tenant, **options)
 
     def effect(self, key: str, function: Callable[[], T], *, channel: str, cut_off: CutOff = "unknown") -> T:
@@ -113,6 +168,23 @@ class JobContext:
             EffectUnknown: nobody knows whether it has happened; it is not tried again.
         """
         return take_effect(self, key, function, channel, cut_off)
+
+    def _kept(self, name: str, function: Callable[[], T]) -> Callable[[], T]:
+        """Return a function whose result is kept as that of a step."""
+
+        def run() -> T:
+            result = function()
+            self._keep_step(name, result_type(function).dump_json(result))
+            return result
+
+        return run
+
+    def _add_child(self, job_id: str) -> None:
+        key = keys.children(self.tenant, self.job_id)
+        with self._redis.pipeline() as pipeline:
+            pipeline.sadd(key, job_id)
+            pipeline.expire(key, self._ttl)
+            pipeline.execute()
 
     def _finished_steps(self) -> dict[bytes, bytes]:
         if self._steps is None:

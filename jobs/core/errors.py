@@ -3,6 +3,7 @@
 A class's docstring is its public text, unless an instance brings its own. `code` is stable: clients may rely on it.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 
@@ -96,7 +97,24 @@ class InvalidArguments(NonRetryableError):
 
 
 class Interrupted(BaseException):
-    """The worker is asked to stop: the job leaves at a checkpoint and goes on elsewhere, without using an attempt.
+    """The job leaves its worker at a checkpoint and begins again, after its finished steps, without using an attempt.
 
+    As it stands: at once and wherever there is a worker, since this one is asked to stop, or when a client resumes it.
     Not an `Exception`, so that a job's own `except Exception` does not swallow it.
     """
+
+
+class Postponed(Interrupted):
+    """The job leaves its worker and comes back after so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class Awaiting(Interrupted):
+    """The job leaves its worker and comes back when other jobs have ended, however they do."""
+
+    def __init__(self, job_ids: Sequence[str]) -> None:
+        super().__init__(job_ids)
+        self.job_ids = list(job_ids)

@@ -66,6 +66,11 @@ def webhooks(tenant: str, job_id: str) -> str:
     return f"offstage:{tenant}:webhooks:{job_id}"
 
 
+def children(tenant: str, job_id: str) -> str:
+    """Set: the ids of the jobs that this one has started as its children."""
+    return f"offstage:{tenant}:children:{job_id}"
+
+
 def of_job(tenant: str, job_id: str) -> list[str]:
     """Every key of ours that belongs to one job."""
-    return [key(tenant, job_id) for key in (events, state, steps, attempts, webhooks)]
+    return [key(tenant, job_id) for key in (events, state, steps, attempts, webhooks, children)]

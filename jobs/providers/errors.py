@@ -8,6 +8,7 @@ class ProviderError(Exception):
 
     code: ClassVar[str] = "provider_error"
     retryable: ClassVar[bool] = False
+    fatal: ClassVar[bool] = False
 
     def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").splitlines()[0])
@@ -46,3 +47,10 @@ class ProviderRefused(ProviderError):
     """The service refused the request; the same request will be refused again."""
 
     code = "provider_refused"
+
+
+class ProviderMisconfigured(ProviderRefused):
+    """The service does not know us, or has not what the settings name; a person must mend the settings."""
+
+    code = "provider_misconfigured"
+    fatal = True

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from jobs.providers.errors import (
     ProviderBusy,
+    ProviderMisconfigured,
     ProviderNonsense,
     ProviderRefused,
     ProviderTimeout,
@@ -122,6 +123,8 @@ def _check(response: "httpx2.Response") -> None:
         raise ProviderBusy(retry_after=wait)
     if status in (408, 409, 425) or status >= 500:
         raise ProviderUnavailable(f"The service answered {status}.", retry_after=wait)
+    if status in (401, 403, 404):
+        raise ProviderMisconfigured(f"The service answered {status}.")
     raise ProviderRefused(f"The service answered {status}.")
 
 

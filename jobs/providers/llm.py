@@ -1,6 +1,6 @@
 """Language models behind OpenAI-compatible endpoints."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -18,11 +18,12 @@ class Message:
 
 @dataclass(frozen=True)
 class Completion:
-    """What a model wrote. Token counts are the endpoint's own; 0 if it gives none."""
+    """What a model wrote. Token counts are the endpoint's own, 0 if it gives none, or `estimated`."""
 
     text: str
     prompt_tokens: int
     completion_tokens: int
+    estimated: bool = False
 
 
 class LanguageModel(Protocol):
@@ -32,8 +33,15 @@ class LanguageModel(Protocol):
     def model(self) -> str:
         """The model's name."""
 
-    def complete(self, messages: Sequence[Message], *, max_tokens: int = 512, temperature: float = 0.0) -> Completion:
-        """Return the model's answer. May raise a `ProviderError`."""
+    def complete(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int = 512,
+        temperature: float = 0.0,
+        schema: Mapping[str, Any] | None = None,
+    ) -> Completion:
+        """Return the model's answer, as JSON of the `schema` if one is given. May raise a `ProviderError`."""
 
     def stream(self, messages: Sequence[Message], *, max_tokens: int = 512, temperature: float = 0.0) -> "Writing":
         """Return the model's answer in pieces as it is written. May raise a `ProviderError`, also half-way."""
@@ -73,13 +81,23 @@ class OpenAIModel:
         self._endpoint = endpoint
         self.model = model
 
-    def complete(self, messages: Sequence[Message], *, max_tokens: int = 512, temperature: float = 0.0) -> Completion:
-        """Return the model's answer.
+    def complete(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int = 512,
+        temperature: float = 0.0,
+        schema: Mapping[str, Any] | None = None,
+    ) -> Completion:
+        """Return the model's answer. An endpoint may pass over the `schema`: check what it says.
 
         Raises:
             ProviderError: the endpoint failed, was too slow, or its answer holds no text.
         """
-        answer = self._endpoint.post("chat/completions", self._body(messages, max_tokens, temperature))
+        body = self._body(messages, max_tokens, temperature)
+        if schema is not None:
+            body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema)}}
+        answer = self._endpoint.post("chat/completions", body)
         try:
             text = answer["choices"][0]["message"]["content"]
             usage = answer.get("usage") or {}

@@ -30,7 +30,11 @@ class DeadlineTransport(httpx2.HTTPTransport):
     ) -> None:
         super().__init__(verify=context, trust_env=False)
         self._pool = httpcore2.ConnectionPool(
-            ssl_context=context, keepalive_expiry=keep_seconds, network_backend=backend
+            ssl_context=context,
+            max_connections=None,  # how many calls there may be at once is decided elsewhere
+            max_keepalive_connections=20,
+            keepalive_expiry=keep_seconds,
+            network_backend=backend,
         )
 
 

@@ -1,4 +1,5 @@
--- Pause a job: one that waits is parked, one that runs is asked to leave at its next checkpoint.
+-- Pause a job: one that waits is parked, one that runs is asked to leave at its next checkpoint. One that waits for other
+-- jobs stays where it is, and is not told of their ends.
 -- ARGV: prefix, id, our hash of the job. Returns 1, or 0 if its state does not allow it.
 --@include park.lua
 local prefix, id, state = ARGV[1], ARGV[2], ARGV[3]
@@ -14,6 +15,10 @@ if status == 'scheduled' and redis.call('ZREM', prefix .. ':scheduled:' .. queue
 end
 if status == 'started' then
   redis.call('HSET', state, 'pause', '1')
+  return 1
+end
+if status == 'deferred' and redis.call('EXISTS', prefix .. ':job::' .. id .. ':dependencies') == 1 then
+  park(prefix, queue, id, state)
   return 1
 end
 return redis.call('HEXISTS', state, 'paused')

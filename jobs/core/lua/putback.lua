@@ -1,8 +1,16 @@
--- Put a started job back at the head of its queue, or park it if it is to pause; the start does not count. Does nothing if
--- the execution is not this worker's any more. ARGV: prefix, worker, queue name, job, execution, '1' if it must run in a process of its own.
+-- Put a started job back at the head of its queue, among the scheduled ones until it is due, or among those that wait for
+-- others; or park it if it is to pause. The start does not count. Does nothing if the execution is not this worker's any
+-- more. ARGV: prefix, worker, queue name, job, execution, '1' if it must run in a process of its own, when it is due
+-- (seconds, or '' for now), now (ISO), now (seconds), then the ids of the jobs that it waits for.
 --@include fair.lua
+--@include shrink.lua
+--@include place.lua
+--@include batch.lua
+--@include dependents.lua
+--@include depend.lua
 --@include park.lua
 local prefix, worker, queue, id, execution = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local due, iso, now, awaited = ARGV[7], ARGV[8], ARGV[9], {unpack(ARGV, 10)}
 local member, key = id .. ':' .. execution, prefix .. ':job:' .. id
 local owned = redis.call('DEL', prefix .. ':execution:' .. member) == 1
 redis.call('ZREM', prefix .. ':wip:' .. queue, member)
@@ -15,6 +23,13 @@ if owned and redis.call('EXISTS', key) == 1 then
   local state = tenant and 'offstage:' .. tenant .. ':state:' .. id
   if state and redis.call('HEXISTS', state, 'pause') == 1 then
     park(prefix, queue, id, state)
+  elseif #awaited > 0 then
+    redis.call('HSET', key, 'dependency_ids', cjson.encode(awaited), 'allow_dependency_failures', '1')
+    redis.call('HDEL', key, 'offstage_due')
+    depend(prefix, id, awaited, iso, now)
+  elseif due ~= '' then
+    redis.call('HSET', key, 'status', 'scheduled')
+    redis.call('ZADD', prefix .. ':scheduled:' .. queue, due, id)
   else
     redis.call('SADD', prefix .. ':queues', prefix .. ':queue:' .. queue)
     redis.call('LPUSH', prefix .. ':queue:' .. queue, id)

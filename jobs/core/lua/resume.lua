@@ -1,15 +1,17 @@
--- Resume a job: a parked one goes to its queue, one that has not left yet stays.
--- ARGV: prefix, id, our hash of the job, tenant, now (ISO). Returns 1 if it was paused or asked to.
-local prefix, id, state, tenant = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local key = prefix .. ':job:' .. id
-local job = redis.call('HMGET', key, 'status', 'origin')
-local status, queue = job[1], job[2]
+-- Resume a job: a parked one goes to its queue, or waits on for the jobs that it waited for; one that has not left yet stays.
+-- ARGV: prefix, id, our hash of the job, now (ISO), now (seconds). Returns 1 if it was paused or asked to.
+--@include fair.lua
+--@include shrink.lua
+--@include place.lua
+--@include batch.lua
+--@include dependents.lua
+--@include depend.lua
+local prefix, id, state, iso, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local status = redis.call('HGET', prefix .. ':job:' .. id, 'status')
 if status == 'started' then return redis.call('HDEL', state, 'pause') end
 if status ~= 'deferred' or redis.call('HDEL', state, 'paused') == 0 then return 0 end
-redis.call('ZREM', prefix .. ':deferred:' .. queue, id)
-redis.call('HSET', key, 'status', 'queued', 'enqueued_at', ARGV[5])
-redis.call('SADD', prefix .. ':queues', prefix .. ':queue:' .. queue)
-redis.call('RPUSH', prefix .. ':queue:' .. queue, id)
-redis.call('RPUSH', 'offstage:fair:' .. queue .. ':' .. tenant, id)
-redis.call('ZADD', 'offstage:fair:' .. queue, 'NX', 0, tenant)
+local awaited = redis.call('SMEMBERS', dependencies_of(prefix, id))
+redis.call('DEL', dependencies_of(prefix, id))
+if #awaited == 0 then redis.call('HDEL', prefix .. ':job:' .. id, 'offstage_due') end  -- it goes on now
+depend(prefix, id, awaited, iso, now)
 return 1

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from rq.defaults import UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
 from rq.job import Retry
 
 from jobs.core import shutdown
-from jobs.core.errors import Interrupted, JobError, JobTimeout, ResourceLimitExceeded, WorkerDied
+from jobs.core.errors import Awaiting, Interrupted, JobError, JobTimeout, Postponed, ResourceLimitExceeded, WorkerDied
 from jobs.core.job import OffstageJob
 from jobs.core.spec import Failure
 from jobs.core.worker_parts.timers import AlarmTimer, JobStopped, set_timer
@@ -47,15 +48,11 @@ class ChildRaised(Exception):
         self.failure = Failure(**reply["failure"]) if reply.get("failure") else None
 
 
-class ChildInterrupted(Exception):
-    """The job left at a checkpoint, since its worker is asked to stop."""
-
-
 def perform(slot: "Slot", job: OffstageJob, timeout: float) -> Any:
     """Run the job in a child process and return its result.
 
     Raises:
-        ChildRaised, ChildDied, ChildInterrupted, JobStopped: how else it ended.
+        ChildRaised, ChildDied, Interrupted, JobStopped: how else it ended.
     """
     limits = slot.horse.limits_of(job)
     reader, writer = os.pipe()
@@ -104,9 +101,16 @@ def _outcome(reply: bytes, late: bool, status: int, *, limited: bool) -> Any:
         return message["result"]
     if "retry" in message:
         return Retry(max=message["retry"]["max"], interval=message["retry"]["interval"])
-    if "interrupted" in message:
-        raise ChildInterrupted
+    if "left" in message:
+        raise _left(**message["left"])
     raise ChildRaised(message)
+
+
+def _left(seconds: float | None = None, job_ids: Sequence[str] = ()) -> Interrupted:
+    """Return why a job left its worker, as its process has said."""
+    if job_ids:
+        return Awaiting(job_ids)
+    return Interrupted() if seconds is None else Postponed(seconds)
 
 
 def _cause(status: int, late: bool, limited: bool) -> JobError:
@@ -154,8 +158,8 @@ def _run(slot: "Slot", job: OffstageJob, timeout: float) -> dict[str, Any]:
         if isinstance(result, Retry):
             return {"retry": {"max": result.max, "interval": result.intervals}}
         return {"result": result}
-    except Interrupted:
-        return {"interrupted": True}
+    except Interrupted as left:
+        return {"left": vars(left)}
     except MemoryError:
         return _raised(slot, job, ResourceLimitExceeded())
     except BaseException as error:

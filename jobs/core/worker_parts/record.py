@@ -1,5 +1,6 @@
 """What the finish script is told of a job."""
 
+import time
 from base64 import b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rq.defaults import UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
 
 from jobs.core import keys
+from jobs.core.errors import Awaiting, Interrupted, Postponed
 from jobs.core.events import end_event
 from jobs.core.job import OffstageJob
 
@@ -61,6 +63,17 @@ def end_of(job: OffstageJob, ttl: int) -> tuple[str, str, int, str, str, str, st
         return "", "", 0, "", "", "", ""
     tenant, batch, number = job.meta["tenant"], str(job.meta.get("batch", "")), str(job.meta.get("index", ""))
     return keys.events(tenant, job.id), _COMPLETED, ttl, tenant, batch, number, str(job.meta.get("type", ""))
+
+
+def put_back_args(
+    queue: str, job_id: str, execution: str, left: Interrupted | None = None, *, alone: bool = False
+) -> list[Any]:
+    """Return what the script that puts a job back is told after prefix and worker: why it `left`, and whether it must
+    run `alone` from now on."""
+    now = time.time()
+    due = now + left.seconds if isinstance(left, Postponed) else ""
+    awaited = left.job_ids if isinstance(left, Awaiting) else []
+    return [queue, job_id, execution, "1" if alone else "0", due, iso(now), now, *awaited]
 
 
 def superfluous(fields: dict[bytes, bytes]) -> list[bytes]:

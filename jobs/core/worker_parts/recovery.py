@@ -17,7 +17,7 @@ from rq.utils import as_text, now, parse_composite_key
 from jobs.core import batches, dependencies
 from jobs.core.errors import JobError, WorkerDied
 from jobs.core.job import OffstageJob
-from jobs.core.worker_parts import outcome
+from jobs.core.worker_parts import outcome, record
 from jobs.core.worker_parts.quarantine import quarantine
 from jobs.core.worker_parts.scripts import call
 
@@ -130,8 +130,8 @@ def put_back(
     worker: "OffstageWorker", job: OffstageJob, queue: Queue, execution: Execution, *, alone: bool = False
 ) -> None:
     """Return a job to the head of its queue; the start does not count."""
-    args = [RQ_KEY_PREFIX, worker.name, queue.name, job.id, execution.id, "1" if alone else "0"]
-    call(worker.connection, "putback", [], args)
+    args = record.put_back_args(queue.name, job.id, execution.id, alone=alone)
+    call(worker.connection, "putback", [], [RQ_KEY_PREFIX, worker.name, *args])
 
 
 def _is_alive(redis: "Redis", name: str) -> bool:

@@ -97,8 +97,8 @@ class Slot:
             value = self._perform(started)
         except JobStopped:
             self._record(outcome.stop, started)
-        except (Interrupted, isolated.ChildInterrupted):
-            self.put_back(started)
+        except Interrupted as left:
+            self.put_back(started, left)
         except BaseException as error:
             self._failed(started, error)
         else:
@@ -118,10 +118,10 @@ class Slot:
                 self.horse.board.write(self.number, "idle", "")
         return None
 
-    def put_back(self, started: Started, *, alone: bool = False) -> None:
-        """Return a job to the head of its queue; the start does not count."""
-        args = [RQ_KEY_PREFIX, self.worker.name, started.queue.name, started.job.id, started.execution.id]
-        until_back(lambda: self.link.call("putback", [], [*args, "1" if alone else "0"]), self.link.close)
+    def put_back(self, started: Started, left: Interrupted | None = None) -> None:
+        """Return a job to the head of its queue, or to where it wants to wait; the start does not count."""
+        args = record.put_back_args(started.queue.name, started.job.id, started.execution.id, left)
+        until_back(lambda: self.link.call("putback", [], [RQ_KEY_PREFIX, self.worker.name, *args]), self.link.close)
 
     def note(self, seconds: float) -> None:
         """Note for the parent that the current job has so many seconds from now; none or less: no limit."""

@@ -1,0 +1,245 @@
+"""Calling: how jobs ask a language model.
+
+Every call passes the gate (a limit on calls at once over all workers, a circuit breaker), is tried up to five times
+within a minute, and its use is recorded once. A job whose call meets an open breaker leaves its worker and comes back.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
+from uuid import NAMESPACE_OID, uuid5
+
+from pydantic import BaseModel, ValidationError
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_exponential_jitter,
+)
+
+from jobs.core.context import JobContext
+from jobs.core.errors import FatalError
+from jobs.domain.agents import Agent, AgentAnswer
+from jobs.domain.chat import BUILT_IN
+from jobs.domain.token_count import count_tokens
+from jobs.domain.usage import Usage
+from jobs.providers.errors import ProviderBusy, ProviderError, ProviderNonsense
+from jobs.providers.llm import Completion, LanguageModel, Message
+from jobs.providers.model_gate import CircuitOpen, Outcome, Pass
+
+MAX_ATTEMPTS = 5
+MAX_SECONDS = 60.0
+_FIRST_WAIT = 1.0  # seconds, doubled each time, and up to a quarter of a second more by chance
+_LONGEST_WAIT = 16.0
+_backoff = wait_exponential_jitter(_FIRST_WAIT, _LONGEST_WAIT, jitter=0.25)
+
+_PATIENCE_SECONDS = 3600.0
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class NoModel(FatalError):
+    """No language model is set up: set LLM_URL."""
+
+    code = "no_model"
+
+
+class AnswerUnfit(ProviderNonsense):
+    """The model's answer does not have the form that was asked for."""
+
+    code = "answer_unfit"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a model. `key` is the same in every attempt of the job; `source` names the capability.
+
+    With a `schema` the answer is JSON that follows it. While the breaker is open the job waits, up to `deadline`, in
+    seconds since 1970, or for an hour from its start.
+    """
+
+    key: str
+    messages: Sequence[Message]
+    source: str
+    user_id: str | None = None
+    max_tokens: int = 512
+    temperature: float = 0.0
+    schema: Mapping[str, Any] | None = None
+    deadline: float | None = None
+
+
+class Pen(Protocol):
+    """What a streamed answer is written with."""
+
+    def begin(self) -> None:
+        """The answer begins, or begins anew."""
+
+    def write(self, piece: str) -> None:
+        """The answer goes on."""
+
+
+def complete(ctx: JobContext, call: Call) -> Completion:
+    """Return the model's answer as a whole, with its tokens; counted here, and `estimated`, if the endpoint gives none.
+
+    Raises:
+        NoModel: none is set up.
+        ProviderError: it failed, five times or for good.
+    """
+    return _recorded(ctx, call, lambda llm: _complete(llm, call))
+
+
+def write(ctx: JobContext, call: Call, pen: Pen) -> Completion:
+    """Have the model write the answer piece by piece; return it as a whole. Raises as `complete`."""
+    return _recorded(ctx, call, lambda llm: _stream(llm, call, pen))
+
+
+def ask(
+    ctx: JobContext,
+    agent: Agent,
+    given: BaseModel,
+    *,
+    key: str,
+    user_id: str | None = None,
+    deadline: float | None = None,
+) -> AgentAnswer:
+    """Return an agent's answer. Without a model the agent's own, built-in answer, if it has one.
+
+    Raises:
+        NoModel: none is set up, and the agent has no answer of its own.
+        ProviderError: the model failed, or its answers did not fit the agent's output.
+    """
+    if ctx.services.llm is None:
+        if agent.built_in is None:
+            raise NoModel
+        return AgentAnswer(output=agent.built_in(given).model_dump(mode="json"), model=BUILT_IN)
+    messages = [Message("system", agent.instructions()), Message("user", agent.prompt(given))]
+    call = Call(key, messages, "agents", user_id, agent.max_tokens, schema=agent.schema(), deadline=deadline)
+    fitted: list[BaseModel] = []
+
+    def attempt(llm: LanguageModel) -> Completion:
+        completion = _complete(llm, call)
+        fitted[:] = [_fit(agent, completion.text)]
+        return completion
+
+    completion = _recorded(ctx, call, attempt)
+    return AgentAnswer(
+        output=fitted[0].model_dump(mode="json"),
+        model=ctx.services.llm.model,
+        prompt_tokens=completion.prompt_tokens,
+        completion_tokens=completion.completion_tokens,
+        estimated=completion.estimated,
+    )
+
+
+def _fit(agent: Agent, text: str) -> BaseModel:
+    try:
+        return agent.read(text)
+    except (ValidationError, ValueError):
+        raise AnswerUnfit from None
+
+
+def _complete(llm: LanguageModel, call: Call) -> Completion:
+    options: dict[str, Any] = {"max_tokens": call.max_tokens, "temperature": call.temperature}
+    if call.schema is not None:
+        options["schema"] = call.schema
+    return llm.complete(call.messages, **options)
+
+
+def _stream(llm: LanguageModel, call: Call, pen: Pen) -> Completion:
+    pen.begin()
+    writing = llm.stream(call.messages, max_tokens=call.max_tokens, temperature=call.temperature)
+    pieces = []
+    for piece in writing:
+        pieces.append(piece)
+        pen.write(piece)
+    return Completion("".join(pieces), *(writing.counts or (0, 0)))
+
+
+def _recorded(ctx: JobContext, call: Call, attempt: Callable[[LanguageModel], Completion]) -> Completion:
+    completion = _counted(call, _through_the_gate(ctx, call, attempt))
+    usage = Usage(completion.prompt_tokens, completion.completion_tokens, completion.estimated)
+    key = uuid5(NAMESPACE_OID, f"{ctx.job_id}/{call.key}").hex
+    assert ctx.services.llm is not None  # noqa: S101 - else there is no completion
+    ctx.services.usage.record(None, ctx.tenant, call.user_id, ctx.services.llm.model, usage, call.source, key)
+    return completion
+
+
+def _counted(call: Call, completion: Completion) -> Completion:
+    if completion.prompt_tokens or completion.completion_tokens:
+        return completion
+    asked = sum(count_tokens(message.content) for message in call.messages)
+    return replace(completion, prompt_tokens=asked, completion_tokens=count_tokens(completion.text), estimated=True)
+
+
+def _through_the_gate(ctx: JobContext, call: Call, attempt: Callable[[LanguageModel], T]) -> T:
+    llm, gate = ctx.services.llm, ctx.services.model_gate
+    if llm is None:
+        raise NoModel
+    try:
+        for trial in _attempts(ctx):
+            with trial, gate.enter(ctx.tenant, ctx.checkpoint) as granted:
+                return _watched(granted, attempt, llm)
+    except CircuitOpen as error:
+        _wait_for_the_endpoint(ctx, call, error)
+    except ProviderError as error:
+        state = gate.state()
+        if not error.retryable or state.breaker != "open":
+            raise
+        _wait_for_the_endpoint(ctx, call, CircuitOpen(retry_after=state.tries_in))
+    raise AssertionError("tenacity raises the last error")
+
+
+def _watched(granted: Pass, attempt: Callable[[LanguageModel], T], llm: LanguageModel) -> T:
+    try:
+        result = attempt(llm)
+    except ProviderError as error:
+        granted.outcome = _says(error)
+        raise
+    granted.outcome = "ok"
+    return result
+
+
+def _says(error: ProviderError) -> Outcome:
+    """Say what an error tells of its endpoint: one that answers, if only with a refusal, is alive."""
+    if isinstance(error, ProviderBusy):
+        return "none"
+    return "failed" if error.retryable and not isinstance(error, AnswerUnfit) else "ok"
+
+
+def _attempts(ctx: JobContext) -> Retrying:
+    return Retrying(
+        retry=retry_if_exception(_can_get_better),
+        stop=stop_after_attempt(MAX_ATTEMPTS) | stop_before_delay(MAX_SECONDS),
+        wait=_wait,
+        sleep=ctx.sleep,
+        reraise=True,
+    )
+
+
+def _can_get_better(error: BaseException) -> bool:
+    return isinstance(error, ProviderError) and error.retryable and not isinstance(error, CircuitOpen)
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = getattr(error, "retry_after", None)
+    return float(asked) if asked is not None else _backoff(state)
+
+
+def _wait_for_the_endpoint(ctx: JobContext, call: Call, error: CircuitOpen) -> None:
+    """Leave the worker until the endpoint may be tried again, if that is soon enough.
+
+    Raises:
+        CircuitOpen: it is not.
+    """
+    seconds = error.retry_after or 1.0
+    deadline = call.deadline or ctx.created_at.timestamp() + _PATIENCE_SECONDS
+    if time.time() + seconds > deadline:
+        raise error
+    log.info("job %s waits %.0f s for the model's endpoint", ctx.job_id, seconds)
+    ctx.postpone(seconds)

@@ -1,0 +1,120 @@
+-- Who may call a model now: a bounded number at once over all processes, fair between tenants, and nobody while the
+-- endpoint's breaker is open. ARGV: what to do, then what that takes.
+--   enter   limit, seconds of a lease, seconds that the breaker stays open, endpoint, tenant, lease
+--   leave   limit, seconds of a lease, failures that open the breaker, endpoint, outcome (ok, failed, none), lease
+--   renew   limit, seconds of a lease, leases ...
+-- `running`: leases by the time they run out. `waiting`: leases by their arrival; `seen`: until when each is believed to
+-- wait. `served`: tenants by the turn in which they were let in last. A lease is `tenant/number`.
+local KEY = 'offstage:calls:'
+local RUNNING, WAITING, SEEN, SERVED, ARRIVALS = KEY .. 'running', KEY .. 'waiting', KEY .. 'seen', KEY .. 'served', KEY .. 'arrivals'
+local PATIENCE = 10  -- seconds that one who waits may be silent
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+local limit, lease_seconds = tonumber(ARGV[2]), tonumber(ARGV[3])
+
+local function tenant_of(lease) return string.match(lease, '^(.*)/') end
+
+local function stop_waiting(lease)
+  redis.call('ZREM', WAITING, lease)
+  redis.call('ZREM', SEEN, lease)
+end
+
+-- The dead hold nothing: leases that were not renewed, and those who have not asked for long.
+local function forget_the_dead()
+  redis.call('ZREMRANGEBYSCORE', RUNNING, '-inf', now)
+  for _, lease in ipairs(redis.call('ZRANGEBYSCORE', SEEN, '-inf', now)) do stop_waiting(lease) end
+end
+
+-- The lease whose turn it is: of the tenant with the fewest calls under way, of these the one let in longest ago.
+local function next_in_line()
+  local under_way, best = {}, nil
+  for _, lease in ipairs(redis.call('ZRANGE', RUNNING, 0, -1)) do
+    local tenant = tenant_of(lease)
+    under_way[tenant] = (under_way[tenant] or 0) + 1
+  end
+  local looked_at = {}
+  for _, lease in ipairs(redis.call('ZRANGE', WAITING, 0, -1)) do
+    local tenant = tenant_of(lease)
+    if not looked_at[tenant] then
+      looked_at[tenant] = true
+      local calls, turn = under_way[tenant] or 0, tonumber(redis.call('ZSCORE', SERVED, tenant) or '0')
+      if not best or calls < best.calls or (calls == best.calls and turn < best.turn) then
+        best = {lease = lease, tenant = tenant, calls = calls, turn = turn}
+      end
+    end
+  end
+  return best
+end
+
+local function let_in()
+  while redis.call('ZCARD', RUNNING) < limit do
+    local chosen = next_in_line()
+    if not chosen then return end
+    stop_waiting(chosen.lease)
+    redis.call('ZADD', RUNNING, now + lease_seconds, chosen.lease)
+    redis.call('ZADD', SERVED, redis.call('INCR', ARRIVALS), chosen.tenant)
+    redis.call('EXPIRE', SERVED, 86400)
+    local bell = KEY .. 'bell:' .. chosen.lease
+    redis.call('RPUSH', bell, '1')
+    redis.call('EXPIRE', bell, math.ceil(lease_seconds))
+  end
+end
+
+-- Seconds until the endpoint may be tried; 0: now. After its rest one lease tries it, and the others wait for that.
+local function seconds_closed(endpoint, lease, rest)
+  local key = 'offstage:breaker:' .. endpoint
+  local state = redis.call('HMGET', key, 'opened', 'trial', 'trial_until')
+  if not state[1] then return 0 end
+  local left = tonumber(state[1]) + rest - now
+  if left > 0 then return left end
+  if state[2] and state[2] ~= lease and tonumber(state[3]) > now then return tonumber(state[3]) - now end
+  redis.call('HSET', key, 'trial', lease, 'trial_until', now + lease_seconds)
+  return 0
+end
+
+local function enter(rest, endpoint, tenant, lease)
+  local closed = seconds_closed(endpoint, lease, rest)
+  if closed > 0 then
+    stop_waiting(lease)
+    redis.call('ZREM', RUNNING, lease)
+    let_in()
+    return {'closed', tostring(closed)}
+  end
+  if not redis.call('ZSCORE', RUNNING, lease) then
+    redis.call('ZADD', WAITING, 'NX', redis.call('INCR', ARRIVALS), lease)
+    redis.call('ZADD', SEEN, now + PATIENCE, lease)
+    let_in()
+  end
+  return {redis.call('ZSCORE', RUNNING, lease) and 'go' or 'wait', '0'}
+end
+
+-- Failures in a row open the breaker; so does the one trial that fails. Any answer closes it.
+local function report(threshold, endpoint, outcome, lease)
+  local key = 'offstage:breaker:' .. endpoint
+  local trial = redis.call('HGET', key, 'trial') == lease
+  if outcome == 'ok' then
+    redis.call('DEL', key)
+  elseif outcome == 'failed' then
+    local failures = redis.call('HINCRBY', key, 'failures', 1)
+    if trial or (failures >= threshold and not redis.call('HGET', key, 'opened')) then
+      redis.call('HSET', key, 'opened', now)
+    end
+    redis.call('EXPIRE', key, 86400)
+  end
+  if trial then redis.call('HDEL', key, 'trial', 'trial_until') end
+end
+
+forget_the_dead()
+if ARGV[1] == 'enter' then return enter(tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]) end
+if ARGV[1] == 'leave' then
+  report(tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7])
+  stop_waiting(ARGV[7])
+  redis.call('ZREM', RUNNING, ARGV[7])
+  redis.call('DEL', KEY .. 'bell:' .. ARGV[7])
+else
+  -- A call that is under way counts, also when Redis has forgotten it meanwhile.
+  for i = 4, #ARGV do redis.call('ZADD', RUNNING, now + lease_seconds, ARGV[i]) end
+end
+let_in()
+return {'done', '0'}
