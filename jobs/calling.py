@@ -25,11 +25,11 @@ from jobs.core.context import JobContext
 from jobs.core.errors import FatalError
 from jobs.domain.agents import Agent, AgentAnswer
 from jobs.domain.chat import BUILT_IN
-from jobs.domain.token_count import count_tokens
 from jobs.domain.usage import Usage
 from jobs.providers.errors import ProviderBusy, ProviderError, ProviderNonsense
 from jobs.providers.llm import Completion, LanguageModel, Message
 from jobs.providers.model_gate import CircuitOpen, Outcome, Pass
+from jobs.providers.tokenizer import count_tokens
 
 MAX_ATTEMPTS = 5
 MAX_SECONDS = 60.0

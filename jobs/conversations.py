@@ -22,8 +22,8 @@ from jobs.domain.answers import Citation, checked, supporting
 from jobs.domain.chat import BUILT_IN, INSTRUCTIONS, Turn, from_conversation, no_answer, pieces, recent
 from jobs.domain.chunks import Hit
 from jobs.domain.prompts import passages_prompt
-from jobs.domain.token_count import count_tokens
 from jobs.providers.llm import LanguageModel, Message
+from jobs.providers.tokenizer import count_tokens
 from jobs.services import Services
 from jobs.stores.conversations import ROUND, Conversation, NewConversation
 
@@ -98,6 +98,7 @@ class Chat:
         known = [] if asked.is_new else self._known()
         turns = [turn for each in known for turn in (Turn("user", each.message), Turn("assistant", each.response))]
         self._turns = recent(turns, self._config.chat_context_chars)
+        self._told = [Message("user", asked.message)]
         self._reserved = self._reserve()
 
     def _known(self) -> list[Conversation]:
@@ -125,7 +126,7 @@ class Chat:
         turns = [Message(turn.role, turn.text) for turn in self._turns]
         asked = passages_prompt(self._asked.message, self.reply.sources) if self.reply.sources else self._asked.message
         messages = [Message("system", INSTRUCTIONS), *turns, Message("user", asked)]
-        self.reply.prompt_tokens = sum(count_tokens(message.content) for message in messages)
+        self._told = messages
         writing = llm.stream(messages, max_tokens=self._config.chat_max_tokens)
         yield from writing
         if writing.counts:
@@ -169,10 +170,9 @@ class Chat:
             return
         if reply.sources and (found := checked(reply.text, reply.sources)):
             reply.citations = found.citations
-        if not reply.completion_tokens:
+        if reply.estimated:
+            reply.prompt_tokens = sum(count_tokens(message.content) for message in self._told)
             reply.completion_tokens = count_tokens(reply.text)
-        if reply.model == BUILT_IN:
-            reply.prompt_tokens = count_tokens(asked.message)
         self._services.conversations.accept(self._to_log(), reserved_tokens=self._reserved or 0)
         reply.task_id = start_logging(self._services, self._client, asked.tenant)
 
