@@ -106,6 +106,21 @@ class Config(BaseSettings):
     chat_daily_conversations: int = Field(
         default=0, ge=0, description="Conversations that a user may have a day (UTC). 0: no limit."
     )
+    chat_memory_exchanges: int = Field(
+        default=10,
+        ge=0,
+        description="Exchanges of a session after which they are summed up into the user's memory. 0: only when asked.",
+    )
+    chat_memory_chars: int = Field(
+        default=2000, ge=0, description="Characters of the user's memory that an answer may rest on. 0: none."
+    )
+    memory_facts: int = Field(default=200, ge=1, description="Facts kept of one user; the oldest go first.")
+    chat_analysis: str = Field(
+        default="model",
+        pattern="^(model|built-in|off)$",
+        description="Who analyzes conversations: `model`, where there is one, `built-in`, or `off`.",
+    )
+    chat_analysis_seconds: int = Field(default=10, ge=1, description="Seconds of chats that one analysis covers.")
     chat_daily_tokens: int = Field(default=0, ge=0, description="Tokens that a user may use a day (UTC). 0: no limit.")
 
     # Notifications

@@ -104,6 +104,7 @@ def ask(
     given: BaseModel,
     *,
     key: str,
+    source: str = "agents",
     user_id: str | None = None,
     deadline: float | None = None,
 ) -> AgentAnswer:
@@ -118,7 +119,7 @@ def ask(
             raise NoModel
         return AgentAnswer(output=agent.built_in(given).model_dump(mode="json"), model=BUILT_IN)
     messages = [Message("system", agent.instructions()), Message("user", agent.prompt(given))]
-    call = Call(key, messages, "agents", user_id, agent.max_tokens, schema=agent.schema(), deadline=deadline)
+    call = Call(key, messages, source, user_id, agent.max_tokens, schema=agent.schema(), deadline=deadline)
     fitted: list[BaseModel] = []
 
     def attempt(llm: LanguageModel) -> Completion:

@@ -19,10 +19,13 @@ from jobs.stores.conversations import ConversationStore
 from jobs.stores.database import Database
 from jobs.stores.documents import DocumentStore
 from jobs.stores.effects import EffectStore
+from jobs.stores.memories import MemoryStore
 from jobs.stores.notifications import NotificationStore
 from jobs.stores.requests import RequestStore
 from jobs.stores.search import SearchIndex
+from jobs.stores.sessions import SessionStore
 from jobs.stores.usage import UsageStore
+from jobs.stores.user_stats import UserStatsStore
 from jobs.stores.users import UserStore
 from jobs.stores.work import WorkStore
 
@@ -44,6 +47,9 @@ class Services:
     requests: RequestStore
     effects: EffectStore
     conversations: ConversationStore
+    sessions: SessionStore
+    memories: MemoryStore
+    user_stats: UserStatsStore
     usage: UsageStore
     users: UserStore
     notifications: NotificationStore
@@ -83,6 +89,9 @@ def build_services(config: Config, redis: Redis | None = None) -> Services:
         requests=RequestStore(database),
         effects=EffectStore(database),
         conversations=ConversationStore(database, usage),
+        sessions=SessionStore(database),
+        memories=MemoryStore(database),
+        user_stats=UserStatsStore(database),
         usage=usage,
         users=UserStore(database),
         notifications=NotificationStore(database),

@@ -18,9 +18,12 @@ from jobs.services import Services, build_gate
 from jobs.stores.conversations import ConversationStore
 from jobs.stores.database import Database
 from jobs.stores.effects import EffectStore
+from jobs.stores.memories import MemoryStore
 from jobs.stores.notifications import NotificationStore
 from jobs.stores.requests import RequestStore
+from jobs.stores.sessions import SessionStore
 from jobs.stores.usage import UsageStore
+from jobs.stores.user_stats import UserStatsStore
 from jobs.stores.users import UserStore
 from jobs.stores.work import WorkStore
 
@@ -44,6 +47,9 @@ def engine_services(redis: "Redis", config: Config | None = None, database: Data
         requests=RequestStore(database) if database else absent,
         effects=EffectStore(database) if database else absent,
         conversations=ConversationStore(database, UsageStore(database, PRICES)) if database else absent,
+        sessions=SessionStore(database) if database else absent,
+        memories=MemoryStore(database) if database else absent,
+        user_stats=UserStatsStore(database) if database else absent,
         usage=UsageStore(database, PRICES) if database else absent,
         users=UserStore(database) if database else absent,
         notifications=NotificationStore(database) if database else absent,

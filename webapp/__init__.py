@@ -13,7 +13,7 @@ from jobs.core.spec import CANCELED, discover
 from jobs.providers.redis_check import WEB_TIMEOUT, connect
 from jobs.services import Services, build_services
 from webapp.api import batches as batches_api
-from webapp.api import chat, documents, jobs, notifications, ops, schedules, statistics, usage, webhooks
+from webapp.api import chat, documents, jobs, memory, notifications, ops, schedules, statistics, usage, webhooks
 from webapp.auth import register_auth
 from webapp.console import bp as console
 from webapp.dashboard import register_dashboard
@@ -32,6 +32,7 @@ BLUEPRINTS = (
     webhooks.bp,
     notifications.bp,
     chat.bp,
+    memory.bp,
     usage.bp,
     ops.bp,
 )

@@ -31,10 +31,12 @@ from jobs.domain.documents import (
 from jobs.domain.notifications import BadContext, TextTooLong, UnknownEvent
 from jobs.providers.errors import ProviderError
 from jobs.stores.blobs import StorageError, StorageFull
-from jobs.stores.conversations import LimitReached, SessionNotFound
+from jobs.stores.conversations import SessionNotFound
 from jobs.stores.database import is_away
+from jobs.stores.memories import MemoryNotFound
 from jobs.stores.notifications import NotificationNotFound
 from jobs.stores.schedules import ScheduleExists, ScheduleNotFound, ScheduleReadOnly, TooManySchedules
+from jobs.stores.user_stats import LimitReached
 from jobs.stores.users import UserExists, UserNotFound
 from jobs.webhooks import NoWebhook, NoWebhookSecret, WebhookUrlRefused
 from webapp.sse import TooManyStreams
@@ -50,6 +52,7 @@ STATUSES: dict[type[Exception], int] = {
     NoWebhook: 404,
     NotificationNotFound: 404,
     SessionNotFound: 404,
+    MemoryNotFound: 404,
     UserNotFound: 404,
     NoWebhookSecret: 404,
     BatchNotFound: 404,

@@ -33,6 +33,8 @@ def _create_sessions() -> None:
         sa.Column("last_number", sa.BigInteger(), nullable=False),
         sa.Column("memorized", sa.BigInteger(), nullable=False),
         sa.Column("analyzed_number", sa.BigInteger(), nullable=False),
+        sa.Column("claimed_by", sa.String(32)),
+        sa.Column("claimed_until", sa.BigInteger(), nullable=False),
         sa.Column("analysis", sa.Text()),
         sa.Column("analysis_model", sa.String(200)),
         sa.Column("analyzed_at", sa.DateTime(timezone=True)),
@@ -45,8 +47,9 @@ def _create_sessions() -> None:
     )
     # What was logged before counts as memorized and analyzed: an upgrade asks no model anything.
     op.execute(
-        "INSERT INTO sessions (tenant, user_id, session_id, topic, exchanges, last_number, memorized, analyzed_number) "
-        "SELECT tenant, user_id, session_id, max(topic), count(*), max(number), count(*), max(number) "
+        "INSERT INTO sessions (tenant, user_id, session_id, topic, exchanges, last_number, memorized, analyzed_number, "
+        "claimed_until) "
+        "SELECT tenant, user_id, session_id, max(topic), count(*), max(number), count(*), max(number), 0 "
         "FROM conversations GROUP BY tenant, user_id, session_id"
     )
 
@@ -75,7 +78,7 @@ def _create_memories() -> None:
         sa.Column("tenant", sa.String(64), nullable=False),
         sa.Column("user_id", sa.String(100), nullable=False),
         sa.Column("session_id", sa.String(64)),
-        sa.Column("after_number", sa.BigInteger()),
+        sa.Column("exchanges", sa.Integer(), nullable=False),
         sa.Column("through_number", sa.BigInteger()),
         sa.Column("content", sa.Text()),
         sa.Column("topic", sa.String(200)),

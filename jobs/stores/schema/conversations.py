@@ -66,6 +66,8 @@ sessions = Table(
     Column("last_number", BigInteger, nullable=False),  # of its newest conversation
     Column("memorized", BigInteger, nullable=False),  # exchanges that were handed to the user's memory
     Column("analyzed_number", BigInteger, nullable=False),  # up to which conversation; 0: not yet
+    Column("claimed_by", String(32)),  # the job that analyzes it
+    Column("claimed_until", BigInteger, nullable=False),  # seconds since 1970
     Column("analysis", Text),  # JSON
     Column("analysis_model", String(200)),
     Column("analyzed_at", DateTime(timezone=True)),

@@ -1,6 +1,6 @@
 """What is known of users from their conversations, and what is to be summed up into it."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Index, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, String, Table, Text, UniqueConstraint
 
 from jobs.stores.schema.base import Id, metadata
 
@@ -28,10 +28,10 @@ pending_memories = Table(
     Column("id", String(32), primary_key=True),  # the job's that sums it up
     Column("tenant", String(64), nullable=False),
     Column("user_id", String(100), nullable=False),
-    Column("session_id", String(64)),  # a logged conversation, or
-    Column("after_number", BigInteger),  # its exchanges after this one
-    Column("through_number", BigInteger),  # up to this one; null: as it is then
-    Column("content", Text),  # a conversation that was given, JSON
+    Column("session_id", String(64)),  # of a logged conversation: its
+    Column("exchanges", Integer, nullable=False),  # newest so many, up to
+    Column("through_number", BigInteger),  # this one; null: as it is then
+    Column("content", Text),  # of one that was given, JSON
     Column("topic", String(200)),
     Column("accepted_at", BigInteger, nullable=False),  # seconds since 1970
     Index(None, "tenant", "user_id"),
