@@ -84,16 +84,8 @@ class ConversationStore:
 
     def accept(self, new: NewConversation, *, reserved_tokens: int = 0) -> None:
         """Keep a conversation that is to be logged."""
-        now = datetime.now(UTC)
-        row = {
-            "tenant": new.tenant,
-            "user_id": new.user_id,
-            "session_id": new.session_id,
-            "content": json.dumps({**vars(new), "created_at": now.isoformat()}),
-        }
-        row |= {"reserved_tokens": reserved_tokens, "accepted_at": int(now.timestamp())}  # type: ignore[dict-item]
         with self._database.write() as connection:
-            connection.execute(insert(pending_conversations).values(row))
+            connection.execute(insert(pending_conversations).values(waiting(new, reserved_tokens)))
 
     def log(self, tenant: str, *, soft_limit: int = 0, memorize_every: int = 0, analyze: bool = True) -> Logged:
         """Log and count what waits, up to `ROUND` conversations, in one transaction.
@@ -138,10 +130,10 @@ class ConversationStore:
         """
         query = select(conversations).where(conversations.c.tenant == tenant, conversations.c.session_id == session_id)
         pending = pending_conversations.c
-        waiting = select(pending_conversations).where(pending.tenant == tenant, pending.session_id == session_id)
+        unlogged = select(pending_conversations).where(pending.tenant == tenant, pending.session_id == session_id)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(conversations.c.number.desc()).limit(limit)).all()
-            held = [_content(row)[0] for row in connection.execute(waiting.order_by(pending.number))]
+            held = [_content(row)[0] for row in connection.execute(unlogged.order_by(pending.number))]
         found = [_conversation(row) for row in reversed(rows)]
         found += [Conversation(number=0, **values) for values in held]
         if any(one.user_id != user_id for one in found):
@@ -177,6 +169,19 @@ class ConversationStore:
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(conversations.c.number.desc()).limit(limit))
             return [_conversation(row) for row in rows]
+
+
+def waiting(new: NewConversation, reserved_tokens: int = 0) -> dict[str, Any]:
+    """Return a conversation as the row that waits to be logged, as of now."""
+    now = datetime.now(UTC)
+    return {
+        "tenant": new.tenant,
+        "user_id": new.user_id,
+        "session_id": new.session_id,
+        "content": json.dumps({**vars(new), "created_at": now.isoformat()}),
+        "reserved_tokens": reserved_tokens,
+        "accepted_at": int(now.timestamp()),
+    }
 
 
 def _content(row: Row[Any]) -> tuple[dict[str, Any], int]:

@@ -3,9 +3,11 @@
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
+from uuid import uuid4
 
 from flask.testing import FlaskClient
 
+from jobs.analysis import AnalyzeArgs, analyze_conversations
 from jobs.conversations import LogArgs, log_conversations
 from jobs.core.context import JobContext
 from jobs.providers.llm import Completion, Message
@@ -66,6 +68,8 @@ def logged(services: Services) -> None:
         log_conversations(context(services), LogArgs())
         make_due(services)
         run_jobs(services)
+    if "local" in services.sessions.tenants_grown():
+        analyze_conversations(context(services, job_id=uuid4().hex), AnalyzeArgs())
 
 
 def ask(web: FlaskClient, message: str = "什么是 FastAPI？", **fields: Any) -> Any:

@@ -78,7 +78,7 @@ def test_a_model_is_told_the_conversation_and_its_tokens_are_counted(build: Buil
 
 def test_the_use_of_a_model_is_recorded_once_with_its_cost(build: Build, model: ScriptedModel) -> None:
     """In the transaction that logs; what was built in used no model."""
-    services = build(model, model_prices={"scripted": {"input": 100_000, "output": 50_000}})
+    services = build(model, model_prices={"scripted": {"input": 100_000, "output": 50_000}}, chat_analysis="off")
     web = create_app(services=services).test_client()
     for _ in range(3):
         ask(web)
