@@ -3,7 +3,18 @@
 import importlib
 import sys
 
-NAMES = ("upload", "acceptance", "notifications", "chat", "batch", "extraction", "search", "memory", "streams")
+NAMES = (
+    "upload",
+    "acceptance",
+    "notifications",
+    "chat",
+    "agents",
+    "batch",
+    "extraction",
+    "search",
+    "memory",
+    "streams",
+)
 
 
 def main() -> None:

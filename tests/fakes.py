@@ -13,6 +13,7 @@ from config import QUEUES, Config, load_config
 from jobs.core.client import JobClient
 from jobs.core.runner import failure_of, run_failure_hook, run_with
 from jobs.domain.usage import Price, PriceTable
+from jobs.providers.llm import build_language_model
 from jobs.providers.templates import load_events
 from jobs.services import Services, build_gate
 from jobs.stores.conversations import ConversationStore
@@ -32,17 +33,18 @@ PRICES = PriceTable({"small": Price(Decimal("0.15"), Decimal("0.6"))}, "USD")
 
 def engine_services(redis: "Redis", config: Config | None = None, database: Database | None = None) -> Services:
     """Return services with Redis, settings and, if given, a database, for tests of the engine."""
+    given = config or load_config()
     absent = cast(Any, None)
     return Services(
-        config=config or load_config(),
+        config=given,
         redis=redis,
         database=database or absent,
         blobs=absent,
         documents=absent,
         search=absent,
         embedder=absent,
-        llm=None,
-        model_gate=build_gate(redis, config or load_config()),
+        llm=build_language_model(given.llm_url, model=given.llm_model, timeout=given.llm_timeout),
+        model_gate=build_gate(redis, given),
         work=WorkStore(database) if database else absent,
         requests=RequestStore(database) if database else absent,
         effects=EffectStore(database) if database else absent,

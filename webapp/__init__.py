@@ -12,14 +12,15 @@ from jobs.core.runner import run_failure_hook
 from jobs.core.spec import CANCELED, discover
 from jobs.providers.redis_check import WEB_TIMEOUT, connect
 from jobs.services import Services, build_services
+from webapp.api import agents, chat, documents, jobs, memory, notifications, ops, schedules, statistics, usage, webhooks
 from webapp.api import batches as batches_api
-from webapp.api import chat, documents, jobs, memory, notifications, ops, schedules, statistics, usage, webhooks
 from webapp.auth import register_auth
 from webapp.console import bp as console
 from webapp.dashboard import register_dashboard
 from webapp.errors import invalid, register_errors
 from webapp.extension import Offstage
 from webapp.idempotency import register_idempotency
+from webapp.metrics import register_metrics
 from webapp.requests import StrictRequest, register_limits
 from webapp.sse import EventHub, EventStreams
 
@@ -33,6 +34,7 @@ BLUEPRINTS = (
     notifications.bp,
     chat.bp,
     memory.bp,
+    agents.bp,
     usage.bp,
     ops.bp,
 )
@@ -70,6 +72,7 @@ def create_app(config: Config | None = None, services: Services | None = None) -
     register_idempotency(app, services.requests)
     register_errors(app)
     register_dashboard(app, config, services.redis)
+    register_metrics(app, services)
     for blueprint in BLUEPRINTS:
         app.register_api(blueprint)
     app.register_blueprint(console)

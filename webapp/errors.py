@@ -19,6 +19,7 @@ from jobs.core.client import WrongState
 from jobs.core.errors import InvalidArguments, UnknownJobType
 from jobs.core.view import JobNotFound
 from jobs.core.webhooks import TooManyWebhooks
+from jobs.domain.agents import UnknownAgent
 from jobs.domain.documents import (
     Corrupt,
     DocumentNotFound,
@@ -48,6 +49,7 @@ STATUSES: dict[type[Exception], int] = {
     JobNotFound: 404,
     DocumentNotFound: 404,
     UnknownJobType: 404,
+    UnknownAgent: 404,
     ScheduleNotFound: 404,
     NoWebhook: 404,
     NotificationNotFound: 404,

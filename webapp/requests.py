@@ -6,8 +6,8 @@ from typing import Any
 
 from flask import Flask, Request, abort, g, request
 from flask import Response as FlaskResponse
-from pydantic import AfterValidator
-from pydantic_core import from_json
+from pydantic import AfterValidator, BaseModel, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError, from_json
 
 from config import Config
 
@@ -38,6 +38,26 @@ class StrictRequest(Request):
             return from_json(self.get_data(), allow_inf_nan=False)
         except ValueError as error:
             abort(400, f"The body is not valid JSON: {error}")
+
+
+def fitting(model: type[BaseModel], data: Any, at: str) -> dict[str, Any]:
+    """Return a part of a body as a model has it, as JSON data. `at` is where it stands in the body.
+
+    Raises:
+        ValidationError: naming the fields by their place in the body.
+    """
+    try:
+        return model.model_validate(data).model_dump(mode="json")
+    except ValidationError as error:
+        problems: list[InitErrorDetails] = [
+            {
+                "type": PydanticCustomError(item["type"], "{text}", {"text": item["msg"]}),
+                "loc": (at, *item["loc"]),
+                "input": None,
+            }
+            for item in error.errors(include_input=False)
+        ]
+        raise ValidationError.from_exception_data(error.title, problems) from None
 
 
 def register_limits(app: Flask, config: Config) -> None:

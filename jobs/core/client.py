@@ -95,12 +95,23 @@ class JobClient:
             follow(self._redis, tenant, started, webhook, ttl=job.ttl)
         return started
 
-    def get(self, tenant: str, job_id: str) -> JobView:
-        """Return a job of the tenant.
+    def get(self, tenant: str, job_id: str, *, kind: str | None = None) -> JobView:
+        """Return a job of the tenant, of one type only if `kind` names it.
 
         Raises:
             JobNotFound: the tenant has none of that id.
         """
+        view = self._get(tenant, job_id)
+        if kind not in (None, view.type):
+            raise JobNotFound
+        return view
+
+    def steps(self, tenant: str, job_id: str) -> dict[str, bytes]:
+        """Return the finished steps of a tenant's job: their results as JSON, by name."""
+        found: Any = self._redis.hgetall(keys.steps(tenant, job_id))
+        return {name.decode(): result for name, result in found.items()}
+
+    def _get(self, tenant: str, job_id: str) -> JobView:
         if self._acceptance is None:
             return read_job(self._redis, tenant, job_id)
         try:

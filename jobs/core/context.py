@@ -51,6 +51,7 @@ class JobContext:
         self.attempt = attempt
         self.services = services
         self.created_at = created_at or datetime.now(UTC)
+        self._together = False  # steps run at the same time: the job then leaves where they are waited for
         self._leaving = Event()  # set when the job leaves its worker: what it has begun in threads is to end
         self._client = client
         self._redis = services.redis
@@ -83,7 +84,11 @@ class JobContext:
         for name in (name for name in tasks if name.encode() in finished):
             yield Done(name, result_type(tasks[name]).validate_json(finished[name.encode()]))
         todo = {name: self._kept(name, function) for name, function in tasks.items() if name.encode() not in finished}
-        yield from run_together(todo, limit, self._leaving, self.checkpoint)
+        self._together = True
+        try:
+            yield from run_together(todo, limit, self._leaving, self.checkpoint)
+        finally:
+            self._together = False
 
     def wait_for(self, job_ids: Sequence[str]) -> "list[JobView]":
         """Return other jobs of the tenant, once all have ended, however they did.
@@ -131,7 +136,8 @@ class JobContext:
 
     def progress(self, percent: float, message: str = "") -> None:
         """Say how far the job is, from 0 to 100. Shown by `GET /jobs/{id}` and sent to watchers."""
-        self.checkpoint()
+        if not self._together:
+            self.checkpoint()
         progress = {"percent": round(max(0.0, min(100.0, percent)), 1), "message": message}
         self.emit(PROGRESS, progress)
 

@@ -4,7 +4,9 @@ A class's docstring is its public text, unless an instance brings its own. `code
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
+
+Kind = Literal["RETRYABLE", "NON_RETRYABLE", "FATAL"]
 
 
 class JobError(Exception):
@@ -84,6 +86,14 @@ class KeptFailure(Exception):
         self.code = code
 
 
+class GivenUp(JobError):
+    """What the job needed failed as often as it was to be tried; its error is that of the last attempt."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.code = getattr(cause, "code", type(self).code)  # type: ignore[misc]
+
+
 class UnknownJobType(NonRetryableError):
     """This worker knows no job type of that name."""
 
@@ -118,3 +128,10 @@ class Awaiting(Interrupted):
     def __init__(self, job_ids: Sequence[str]) -> None:
         super().__init__(job_ids)
         self.job_ids = list(job_ids)
+
+
+def kind_of(error: BaseException) -> Kind:
+    """Say, by an error's type, whether trying again can help, or whether a person must mend something first."""
+    if isinstance(error, FatalError) or getattr(error, "fatal", False):
+        return "FATAL"
+    return "RETRYABLE" if getattr(error, "retryable", False) else "NON_RETRYABLE"

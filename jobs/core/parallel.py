@@ -34,7 +34,8 @@ class Done(Generic[T]):
 def run_together(
     tasks: Mapping[str, Callable[[], T]], limit: int, leaving: Event, checkpoint: Callable[[], None]
 ) -> Iterator[Done[T]]:
-    """Run the tasks, `limit` of them at once, and yield each as it ends. `checkpoint` is called about once a second.
+    """Run the tasks, `limit` of them at once, and yield each as it ends. `checkpoint` is called before each, and
+    once a second.
 
     When the job is to leave, by what a checkpoint or a task raises, `leaving` is set and nothing more is begun. If it
     only leaves its worker, what is under way is waited for; else its threads end by themselves.
@@ -50,6 +51,7 @@ def run_together(
         pool.submit(_run, name, function, leaving, ended)
     try:
         for _ in tasks:
+            checkpoint()
             yield _next(ended, checkpoint)
     except GeneratorExit:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, Literal
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from redis import Redis
@@ -22,7 +23,6 @@ from redis.exceptions import RedisError
 from jobs.providers.errors import ProviderError
 
 LEASE_SECONDS = 15.0
-_RENEW_SECONDS = LEASE_SECONDS / 4
 _BELL_SECONDS = 2  # of one blocking wait: it must be shorter than a connection's timeout, and than the gate's patience
 _KEY = "offstage:calls:"
 _SCRIPT = Path(__file__).parent / "lua" / "gate.lua"
@@ -40,7 +40,10 @@ class CircuitOpen(ProviderError):
 
 @dataclass(frozen=True)
 class GateState:
-    """How the gate stands. The `breaker` is `half_open` when one call may try; that is in `tries_in` seconds."""
+    """How the gate stands. The `breaker` is `half_open` when one call may try; that is in `tries_in` seconds.
+
+    `endpoint` is its host, empty without one; `failures` are those in a row.
+    """
 
     limit: int
     running: int
@@ -62,16 +65,20 @@ class Pass:
 class ModelGate:
     """Lets `limit` calls through at once, fair between tenants; none for `rest` seconds after `failures` in a row.
 
-    Building one connects nothing. Safe among threads and after a fork.
+    Times are in seconds; `lease` is for how long a call counts whose process says nothing any more. Building one
+    connects nothing. Safe among threads and after a fork.
     """
 
-    def __init__(self, redis: Redis, endpoint: str, *, limit: int, failures: int, rest: float) -> None:
+    def __init__(
+        self, redis: Redis, endpoint: str, *, limit: int, failures: int, rest: float, lease: float = LEASE_SECONDS
+    ) -> None:
         self._redis = redis
-        self.endpoint = endpoint
+        self._host = urlsplit(endpoint).netloc.rpartition("@")[2]
         self._name = hashlib.sha256(endpoint.encode()).hexdigest()[:16]
         self._limit, self._failures, self._rest = limit, failures, rest
         self._script = redis.register_script(_SCRIPT.read_text(encoding="utf-8"))
-        self._renewer = _Renewer(self._renew)
+        self._lease = lease
+        self._renewer = _Renewer(self._renew, lease / 4)
 
     @contextmanager
     def enter(self, tenant: str, between: Callable[[], None] = lambda: None) -> Iterator[Pass]:
@@ -105,7 +112,7 @@ class ModelGate:
             limit=self._limit,
             running=sum(until > now for _, until in running),
             waiting=waiting,
-            endpoint=self.endpoint,
+            endpoint=self._host,
             breaker="open" if left else "half_open" if opened else "closed",
             failures=int(failures or 0),
             tries_in=round(left, 1),
@@ -122,17 +129,17 @@ class ModelGate:
             self._redis.blpop([f"{_KEY}bell:{lease}"], _BELL_SECONDS)
 
     def _renew(self, leases: list[str]) -> None:
-        self._script(args=["renew", self._limit, LEASE_SECONDS, *leases])
+        self._script(args=["renew", self._limit, self._lease, *leases])
 
     def _call(self, what: str, *args: Any) -> Any:
-        return self._script(args=[what, self._limit, LEASE_SECONDS, *args])
+        return self._script(args=[what, self._limit, self._lease, *args])
 
 
 class _Renewer:
     """Renews this process's leases while there are any. A lease that was removed is renewed no more."""
 
-    def __init__(self, renew: Callable[[list[str]], None]) -> None:
-        self._renew = renew
+    def __init__(self, renew: Callable[[list[str]], None], every: float) -> None:
+        self._renew, self._every = renew, every
         self._pid = 0
 
     def add(self, lease: str) -> None:
@@ -152,7 +159,7 @@ class _Renewer:
 
     def _run(self) -> None:
         while self._keep():
-            time.sleep(_RENEW_SECONDS)
+            time.sleep(self._every)
 
     def _keep(self) -> bool:
         with self._lock:

@@ -13,7 +13,7 @@ from werkzeug.serving import make_server
 from config import load_config
 from jobs.core.client import JobClient
 from jobs.core.events import add_event
-from jobs.services import build_services
+from jobs.services import build_gate, build_services
 from jobs.stores.migrate import upgrade
 from tests.browser.chromium import Chromium, Page
 from webapp import create_app
@@ -105,6 +105,23 @@ def test_every_view_opens_in_both_languages(address: str, page: Page) -> None:
     page.wait_for("document.documentElement.lang === " + ("'zh'" if "Jobs" in english else "'en'"))
     assert page.text() != english
     assert page.problems() == []
+
+
+def test_the_service_page_shows_the_models_circuit_breaker(redis: Redis, tmp_path: Path, page: Page) -> None:
+    """And how many calls are under way, as it changes."""
+    config = load_config(llm_url="http://127.0.0.1:9/v1", llm_model="small")
+    gate = build_gate(redis, config)
+    for address in serve(redis, tmp_path, llm_url=config.llm_url, llm_model="small"):
+        page.open(f"{address}/#/service", "document.querySelector('main h2')")
+        page.wait_for("document.querySelector('main').textContent.includes('small')")
+        assert "closed" in page.text() or "闭合" in page.text()
+        for _ in range(config.breaker_failures):
+            with gate.enter("local") as granted:
+                granted.outcome = "failed"
+        page.wait_for(
+            "[...document.querySelectorAll('main .failed')].some(each => /^(open|断开)$/.test(each.textContent))"
+        )
+        assert "0/12" in page.text()
 
 
 def test_the_outbox_is_read_in_the_page(address: str, page: Page) -> None:

@@ -18,6 +18,13 @@ def queues() -> Response:
     return jsonify(queues=[queue.model_dump(mode="json") for queue in found])
 
 
+@bp.get("/model")
+def model() -> Response:
+    """Return how the language model stands: its jobs' calls under way, waiting and at most, and its circuit breaker."""
+    services = offstage().services
+    return jsonify(model=services.llm.model if services.llm else None, **vars(services.model_gate.state()))
+
+
 @bp.get("/job-stats")
 def job_statistics() -> Response:
     """Return how many attempts of the caller's jobs ended, failed and why, and how long they took, by job type."""

@@ -1,5 +1,5 @@
 -- Pause a job: one that waits is parked, one that runs is asked to leave at its next checkpoint. One that waits for other
--- jobs stays where it is, and is not told of their ends.
+-- jobs stays where it is, and nobody, RQ's own worker neither, is to tell it of their ends.
 -- ARGV: prefix, id, our hash of the job. Returns 1, or 0 if its state does not allow it.
 --@include park.lua
 local prefix, id, state = ARGV[1], ARGV[2], ARGV[3]
@@ -17,7 +17,9 @@ if status == 'started' then
   redis.call('HSET', state, 'pause', '1')
   return 1
 end
-if status == 'deferred' and redis.call('EXISTS', prefix .. ':job::' .. id .. ':dependencies') == 1 then
+local awaited = status == 'deferred' and redis.call('SMEMBERS', prefix .. ':job::' .. id .. ':dependencies') or {}
+if #awaited > 0 then
+  for _, parent in ipairs(awaited) do redis.call('SREM', prefix .. ':job:' .. parent .. ':dependents', id) end
   park(prefix, queue, id, state)
   return 1
 end

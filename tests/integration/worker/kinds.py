@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from functools import partial
 
 from pydantic import BaseModel
 
@@ -166,3 +167,110 @@ def note(ctx: JobContext, args: Note) -> int:
         file.write(f"{ctx.job_id}\n")
     time.sleep(args.seconds)
     return ctx.attempt
+
+
+class FanOut(BaseModel):
+    """How many children to start, how long each takes, and whether the job itself runs in a process of its own."""
+
+    children: int
+    seconds: float = 0.0
+    broken: int = 0
+
+
+class ChildArgs(BaseModel):
+    """Which child it is, and of whom."""
+
+    number: int
+    parent: str
+    seconds: float = 0.0
+    broken: bool = False
+
+
+@job("probe.child", retries=3, backoff=QUICK)
+def child(ctx: JobContext, args: ChildArgs) -> int:
+    """Take a while, in two steps, and say that it was done."""
+    if args.broken:
+        raise NonRetryableError
+    for half in range(2):
+        ctx.step(f"half-{half}", _half, ctx, args, half)
+    return args.number
+
+
+def _half(ctx: JobContext, args: ChildArgs, half: int) -> None:
+    ctx.services.redis.rpush(f"halves:{args.parent}", f"{args.number}.{half}")
+    time.sleep(args.seconds)
+
+
+@job("probe.fan_out", retries=3, backoff=QUICK)
+def fan_out(ctx: JobContext, args: FanOut) -> list[str]:
+    """Start children, and wait for them without a worker."""
+    ctx.services.redis.rpush(f"runs:{ctx.job_id}", "1")
+    started = [
+        ctx.start(
+            "probe.child",
+            ChildArgs(number=n, parent=ctx.job_id, seconds=args.seconds, broken=n < args.broken),
+            child=True,
+        )
+        for n in range(args.children)
+    ]
+    return [view.state for view in ctx.wait_for(started)]
+
+
+@job("probe.fan_out_apart", retries=3, backoff=QUICK, isolated=True)
+def fan_out_apart(ctx: JobContext, args: FanOut) -> list[str]:
+    """The same in a process of its own."""
+    return fan_out(ctx, args)
+
+
+@job("probe.later", retries=0)
+def later(ctx: JobContext, args: Nothing) -> int:
+    """Come back twice."""
+    if ctx.services.redis.incr(f"visits:{ctx.job_id}") < 3:
+        ctx.postpone(0.2)
+    return ctx.attempt
+
+
+@job("probe.later_apart", retries=0, isolated=True)
+def later_apart(ctx: JobContext, args: Nothing) -> int:
+    """The same in a process of its own."""
+    return later(ctx, args)
+
+
+class Together(BaseModel):
+    """How many steps, how long each takes, how many at once."""
+
+    count: int
+    seconds: float
+    limit: int = 8
+
+
+@job("probe.together", retries=50, backoff=QUICK, timeout=60)
+def together(ctx: JobContext, args: Together) -> list[int]:
+    """Take steps at the same time; the odd ones fail."""
+
+    def take(number: int) -> int:
+        redis = ctx.services.redis
+        redis.rpush(f"taken:{ctx.job_id}", number)
+        time.sleep(args.seconds)
+        if number % 2:
+            raise ValueError(number)
+        redis.rpush(f"through:{ctx.job_id}", number)
+        return number
+
+    tasks = {f"step-{number}": partial(take, number) for number in range(args.count)}
+    return sorted(done.result for done in ctx.parallel(tasks, limit=args.limit) if done.error is None)
+
+
+@job("probe.together_told", retries=50, backoff=QUICK, timeout=60)
+def together_told(ctx: JobContext, args: Together) -> int:
+    """Take steps at the same time, and say how far it is after each."""
+
+    def take(number: int) -> int:
+        ctx.services.redis.rpush(f"taken:{ctx.job_id}", number)
+        time.sleep(args.seconds)
+        return number
+
+    tasks = {f"step-{number}": partial(take, number) for number in range(args.count)}
+    for number, _ in enumerate(ctx.parallel(tasks, limit=args.limit), 1):
+        ctx.progress(100 * number / args.count)
+    return args.count

@@ -241,3 +241,37 @@ def test_a_requeued_parent_does_not_run_its_children_twice(
     run_jobs(services)
     assert ran.count("child") == 1
     assert state(client, child) == "completed"
+
+
+def test_a_job_that_waits_for_others_is_paused_and_resumed(
+    services: Services, client: JobClient, ran: list[str]
+) -> None:
+    """Ends that come meanwhile are not told it; resumed, it waits for those that are still to come, or runs."""
+    first, second = start(client, "first", []), start(client, "second", [])
+    child = start(client, "child", [first, second])
+    client.pause(TENANT, second)
+    assert client.pause(TENANT, child).state == "paused"
+    run_jobs(services)
+    sweep(services)
+    assert (ran, state(client, child)) == (["first"], "paused")
+    view = client.resume(TENANT, child)
+    assert (view.state, view.waits_for and view.waits_for.ids) == ("waiting", [second])
+    client.pause(TENANT, child)
+    client.resume(TENANT, second)
+    run_jobs(services)
+    assert state(client, child) == "paused"
+    assert client.resume(TENANT, child).state == "queued"
+    run_jobs(services)
+    assert ran == ["first", "second", "child"]
+
+
+def test_a_parent_that_fails_meanwhile_cancels_a_paused_job_when_it_is_resumed(
+    services: Services, client: JobClient, told: list[str]
+) -> None:
+    parent = start(client, "parent", [], kind="test.fail")
+    child = start(client, "child", [parent])
+    client.pause(TENANT, child)
+    run_jobs(services)
+    assert state(client, child) == "paused"
+    view = client.resume(TENANT, child)
+    assert (view.state, view.error and view.error.code) == ("canceled", "dependency_failed")

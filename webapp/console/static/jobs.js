@@ -10,7 +10,7 @@ const STATES = ["queued", "scheduled", "waiting", "running", "retrying", "paused
 const ENDED = ["completed", "failed", "canceled"];
 const LEGAL = {
   cancel: ["queued", "scheduled", "retrying", "waiting", "paused", "running"],
-  pause: ["queued", "scheduled", "retrying", "running"],
+  pause: ["queued", "scheduled", "retrying", "waiting", "running"],
   resume: ["paused"],
   requeue: ["failed"],
   delete: ENDED,

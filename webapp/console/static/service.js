@@ -9,9 +9,9 @@ export async function service(page, signal) {
   const place = el("div", {});
   page.append(el("h1", {}, t("Service")), place);
   const look = async () => {
-    const [ready, queues, stats, schedules] = await Promise.all(
-      ["/readyz", "/queues", "/job-stats", "/schedules?limit=50"].map((path) => get(path, signal).catch((error) => ({ error }))));
-    place.replaceChildren(...ready_(ready), ...queues_(queues), ...stats_(stats), ...schedules_(schedules));
+    const [ready, queues, model, stats, schedules] = await Promise.all(
+      ["/readyz", "/queues", "/model", "/job-stats", "/schedules?limit=50"].map((path) => get(path, signal).catch((error) => ({ error }))));
+    place.replaceChildren(...ready_(ready), ...queues_(queues), ...model_(model), ...stats_(stats), ...schedules_(schedules));
     return [];
   };
   await watch(look, () => true, signal, 3);
@@ -27,6 +27,14 @@ const queues_ = (answer) => [el("h2", {}, t("Queues")), answer.error ? wrong(ans
   answer.queues.map((queue) => [queue.name, queue.queued, queue.running, queue.scheduled,
     queue.oldest_seconds === null || queue.oldest_seconds === undefined ? "" : `${Math.round(queue.oldest_seconds)} ${t("seconds")}`,
     queue.ended_per_minute, queue.workers.count, queue.workers.busy]), "")];
+
+const BREAKER_CLASS = { closed: "ok", half_open: "running", open: "failed" };
+
+const model_ = (answer) => [el("h2", {}, t("Language model")), answer.error ? wrong(answer)
+  : !answer.model ? el("p", { className: "faint" }, t("None is set up: answers are built in."))
+  : el("p", {}, answer.model, " · ", t("calls"), ` ${answer.running}/${answer.limit}`, " · ", t("waiting"), ` ${answer.waiting}`, " · ",
+    t("circuit breaker"), " ", state(BREAKER_CLASS[answer.breaker], t(answer.breaker)),
+    answer.tries_in ? ` ${t("tries again in")} ${Math.round(answer.tries_in)} ${t("seconds")}` : "")];
 
 const stats_ = (answer) => [el("h2", {}, t("Job types")), answer.error ? wrong(answer) : table(
   [t("Type"), t("Count"), t("Failed"), "p50, s", "p95, s"],

@@ -17,6 +17,8 @@ const CHINESE = {
   "Delete this job?": "删除此任务？", "Not answered": "无法回答",
   Queues: "队列", Workers: "工作进程", Busy: "忙碌", "Oldest waits": "最久等待", "A minute": "每分钟",
   "Job types": "任务类型", Count: "次数", Failed: "失败", Schedules: "定时任务", Next: "下次", Last: "上次",
+  "Language model": "语言模型", "None is set up: answers are built in.": "尚未配置：使用内置回答。", calls: "调用",
+  "circuit breaker": "熔断器", closed: "闭合", half_open: "半开", open: "断开", "tries again in": "重试倒计时",
   Ready: "就绪", "No schedules.": "没有定时任务。", "No figures yet.": "还没有数据。", Models: "模型", Name: "名称",
   User: "用户", Event: "事件", Channels: "渠道", Reason: "原因", "Back to the list": "返回列表", Slots: "并发",
   "Nothing left this machine: no channel is set up, the messages are here.": "消息未离开本机：尚未配置渠道，消息保存在此处。",

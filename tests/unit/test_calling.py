@@ -1,0 +1,219 @@
+"""Model calls from jobs: attempts, what is repeated and what is not, the breaker, the record of usage."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from redis import Redis
+
+from config import load_config
+from jobs.calling import AnswerUnfit, Call, NoModel, ask, complete, write
+from jobs.core.context import JobContext
+from jobs.core.errors import Postponed, kind_of
+from jobs.domain.agents import REVIEW_QUESTIONS, SUMMARIZE, AssistantInput, ReviewInput, TextInput, get_agent
+from jobs.providers.errors import (
+    ProviderBusy,
+    ProviderError,
+    ProviderMisconfigured,
+    ProviderRefused,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
+from jobs.providers.llm import Message, build_language_model
+from jobs.providers.model_gate import CircuitOpen
+from jobs.services import Services
+from jobs.stores.database import Database
+from jobs.stores.usage import UsageFilter
+from tests.fakes import engine_services, job_client
+from tests.unit.providers.scripted import Exchange, Server, scripted_server
+
+MESSAGES = [Message("user", "什么是熔断器？")]
+CALL = Call("first", MESSAGES, "agents", user_id="ada")
+NOW = {"Retry_After": "0"}
+Answers = Callable[[Exchange], None]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with scripted_server() as running:
+        yield running
+
+
+@pytest.fixture
+def services(redis: Redis, sqlite_database: Database, server: Server) -> Services:
+    """With a model, whose breaker opens after five failures and rests for a minute."""
+    config = load_config(llm_url=server.url, breaker_seconds=60)
+    return replace(engine_services(redis, config, sqlite_database), llm=build_language_model(server.url, model="small"))
+
+
+@pytest.fixture
+def ctx(services: Services) -> JobContext:
+    return context(services)
+
+
+class Impatient(JobContext):
+    """A job that does not wait between attempts."""
+
+    def sleep(self, seconds: float) -> None:
+        self.checkpoint()
+
+
+def context(services: Services, created_at: datetime | None = None) -> JobContext:
+    client = job_client(services)
+    return Impatient(job_id="j", tenant="acme", attempt=1, services=services, client=client, created_at=created_at)
+
+
+def reply(text: str, usage: dict[str, int] | None = None) -> Answers:
+    return lambda exchange: exchange.json({"choices": [{"message": {"content": text}}], "usage": usage})
+
+
+def in_turn(*answers: Answers) -> Answers:
+    left = list(answers)
+    return lambda exchange: (left.pop(0) if len(left) > 1 else left[0])(exchange)
+
+
+def status(code: int, **headers: str) -> Answers:
+    return lambda exchange: exchange.json({}, code, **(headers or NOW))
+
+
+def used(services: Services) -> tuple[int, int, int]:
+    total = services.usage.total("acme", UsageFilter(user_id="ada"))
+    return total.calls, total.prompt_tokens, total.completion_tokens
+
+
+def test_what_failed_for_now_is_tried_again_and_counted_once(
+    ctx: JobContext, services: Services, server: Server
+) -> None:
+    server.script = in_turn(status(503), status(429), reply("好", {"prompt_tokens": 9, "completion_tokens": 2}))
+    assert complete(ctx, CALL).text == "好"
+    complete(ctx, CALL)  # as a job that runs again does
+    assert used(services) == (1, 9, 2)
+
+
+def test_five_attempts_are_all(ctx: JobContext, services: Services, server: Server) -> None:
+    """An answer that has not the right form says nothing against the endpoint, so the breaker stays closed."""
+    server.script = reply("no JSON")
+    with pytest.raises(AnswerUnfit):
+        ask(ctx, REVIEW_QUESTIONS, ReviewInput(text="x"), key="q")
+    assert len(server.requests) == 5
+    assert services.model_gate.state().failures == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "kind"),
+    [
+        (400, ProviderRefused, "NON_RETRYABLE"),
+        (422, ProviderRefused, "NON_RETRYABLE"),
+        (401, ProviderMisconfigured, "FATAL"),
+        (404, ProviderMisconfigured, "FATAL"),
+    ],
+)
+def test_what_cannot_get_better_is_tried_once(
+    ctx: JobContext, services: Services, server: Server, code: int, error: type[ProviderError], kind: str
+) -> None:
+    server.script = status(code)
+    with pytest.raises(error) as raised:
+        complete(ctx, CALL)
+    assert (kind_of(raised.value), len(server.requests)) == (kind, 1)
+    assert services.model_gate.state().failures == 0
+
+
+@pytest.mark.parametrize("error", [ProviderUnavailable(), ProviderTimeout(), ProviderBusy(), AnswerUnfit()])
+def test_what_can_get_better_is_retryable(error: ProviderError) -> None:
+    assert kind_of(error) == "RETRYABLE"
+    assert kind_of(NoModel()) == "FATAL"
+
+
+def test_an_endpoint_that_is_down_is_waited_for_without_a_worker(
+    ctx: JobContext, services: Services, server: Server
+) -> None:
+    """Five failures in a row open the breaker; the job comes back when one call may try. Nobody asks meanwhile."""
+    server.script = status(503)
+    with pytest.raises(Postponed) as left:
+        complete(ctx, CALL)
+    assert 50 < left.value.seconds <= 60
+    assert services.model_gate.state().breaker == "open"
+    with pytest.raises(Postponed):
+        complete(context(services), CALL)
+    assert len(server.requests) == 5
+
+
+def test_no_longer_than_until_its_deadline(services: Services, server: Server) -> None:
+    server.script = status(503)
+    with pytest.raises(Postponed):
+        complete(context(services), CALL)
+    with pytest.raises(CircuitOpen):
+        complete(context(services), replace(CALL, deadline=time.time() + 5))
+    with pytest.raises(CircuitOpen):
+        complete(context(services, created_at=datetime.now(UTC) - timedelta(hours=2)), CALL)
+
+
+def test_tokens_are_counted_where_the_endpoint_gives_none(ctx: JobContext, services: Services, server: Server) -> None:
+    server.script = reply("你好")
+    completion = complete(ctx, CALL)
+    assert completion.estimated
+    assert used(services) == (1, completion.prompt_tokens, completion.completion_tokens)
+    assert completion.completion_tokens > 0
+    assert services.usage.total("acme", UsageFilter()).estimated == 1
+
+
+@dataclass
+class Paper:
+    """A pen that keeps what is written; a new beginning throws away what was there."""
+
+    text: str = ""
+    begun: int = 0
+
+    def begin(self) -> None:
+        self.text, self.begun = "", self.begun + 1
+
+    def write(self, piece: str) -> None:
+        self.text += piece
+
+
+def test_an_answer_is_written_piece_by_piece_and_anew_if_it_breaks_off(
+    ctx: JobContext, services: Services, server: Server
+) -> None:
+    def piece(text: str) -> dict[str, object]:
+        return {"choices": [{"delta": {"content": text}}]}
+
+    end = {"choices": [], "usage": {"prompt_tokens": 4, "completion_tokens": 2}}
+    server.script = in_turn(
+        lambda exchange: exchange.events(piece("断"), {"error": "broken"}),
+        lambda exchange: exchange.events(piece("您"), piece("好"), end, "[DONE]"),
+    )
+    paper = Paper()
+    assert write(ctx, CALL, paper).text == paper.text == "您好"
+    assert paper.begun == 2
+    assert used(services) == (1, 4, 2)
+
+
+def test_an_agents_answer_has_the_form_of_its_output(ctx: JobContext, server: Server) -> None:
+    """The schema goes along; an answer in a fence of Markdown is as good."""
+    server.script = in_turn(reply("Sure!"), reply('```json\n{"questions": ["为什么？"]}\n```'))
+    answer = ask(ctx, REVIEW_QUESTIONS, ReviewInput(text="水在零度结冰。"), key="q", user_id="ada")
+    assert (answer.output, answer.model) == ({"questions": ["为什么？"]}, "small")
+    sent = server.requests[0].body
+    assert sent["response_format"]["json_schema"]["schema"]["required"] == ["questions"]
+    assert "水在零度结冰。" in sent["messages"][1]["content"]
+
+
+def test_what_an_agent_is_given_is_no_template(ctx: JobContext, server: Server) -> None:
+    server.script = reply("ok")
+    ask(ctx, get_agent("assistant"), AssistantInput(prompt="{prompt} {audience} {0}"), key="q")
+    assert server.requests[0].body["messages"][1]["content"] == "{prompt} {audience} {0}"
+
+
+def test_without_a_model_an_agent_answers_itself_or_says_that_there_is_none(
+    redis: Redis, sqlite_database: Database
+) -> None:
+    ctx = context(engine_services(redis, database=sqlite_database))
+    chinese = ask(ctx, REVIEW_QUESTIONS, ReviewInput(text="熔断器保护下游服务。它在失败后断开。"), key="q")
+    assert chinese.model == "built-in"
+    assert "熔断器" in chinese.output["questions"][0]
+    english = ask(ctx, SUMMARIZE, TextInput(text="Water freezes at zero. It boils at a hundred."), key="q")
+    assert english.output == {"summary": "Water freezes at zero.", "key_points": ["It boils at a hundred."]}
+    with pytest.raises(NoModel):
+        ask(ctx, get_agent("assistant"), AssistantInput(prompt="Hello"), key="q")
