@@ -121,6 +121,9 @@ class Config(BaseSettings):
         description="Who analyzes conversations: `model`, where there is one, `built-in`, or `off`.",
     )
     chat_analysis_seconds: int = Field(default=10, ge=1, description="Seconds of chats that one analysis covers.")
+    export_hours: int = Field(
+        default=24, ge=1, description="Hours that an export of a user's data can be fetched; then it is deleted."
+    )
     chat_daily_tokens: int = Field(default=0, ge=0, description="Tokens that a user may use a day (UTC). 0: no limit.")
 
     # Notifications

@@ -16,7 +16,6 @@ from jobs.services import Services
 from jobs.stores.conversations import ROUND
 
 LOG, ANALYZE, MEMORIZE = "conversations.log", "conversations.analyze", "conversations.memorize"
-OFF = "off"
 LIMIT_EVENT = "conversation_limit"
 _BUCKET = 0.25  # seconds of chats that share a job
 
@@ -69,7 +68,7 @@ def log_conversations(ctx: JobContext, args: LogArgs) -> LogResult:
         ctx.progress(50, f"{result.logged} logged")
         if logged < ROUND:
             break
-    if result.logged and ctx.services.config.chat_analysis != OFF:
+    if result.logged and ctx.services.config.chat_analysis != "off":
         job_id, due = _analysis_slot(ctx.services, ctx.tenant)
         ctx.start(ANALYZE, {}, job_id=job_id, due=due)
     _tell_of_the_limit(ctx, result)
@@ -77,13 +76,7 @@ def log_conversations(ctx: JobContext, args: LogArgs) -> LogResult:
 
 
 def _log_some(ctx: JobContext, result: LogResult) -> int:
-    config = ctx.services.config
-    logged = ctx.services.conversations.log(
-        ctx.tenant,
-        soft_limit=config.chat_soft_limit,
-        memorize_every=config.chat_memory_exchanges,
-        analyze=config.chat_analysis != OFF,
-    )
+    logged = ctx.services.conversations.log(ctx.tenant)
     result.logged += logged.conversations
     result.rounds += 1 if logged.conversations else 0
     result.memories += len(logged.memories)

@@ -19,11 +19,13 @@ from jobs.services import Services, build_gate
 from jobs.stores.conversations import ConversationStore
 from jobs.stores.database import Database
 from jobs.stores.effects import EffectStore
+from jobs.stores.exports import ExportStore
 from jobs.stores.memories import MemoryStore
 from jobs.stores.notifications import NotificationStore
 from jobs.stores.requests import RequestStore
 from jobs.stores.sessions import SessionStore
 from jobs.stores.usage import UsageStore
+from jobs.stores.user_data import UserDataStore
 from jobs.stores.user_stats import UserStatsStore
 from jobs.stores.users import UserStore
 from jobs.stores.work import WorkStore
@@ -52,6 +54,8 @@ def engine_services(redis: "Redis", config: Config | None = None, database: Data
         sessions=SessionStore(database) if database else absent,
         memories=MemoryStore(database) if database else absent,
         user_stats=UserStatsStore(database) if database else absent,
+        user_data=UserDataStore(database) if database else absent,
+        exports=ExportStore(database) if database else absent,
         usage=UsageStore(database, PRICES) if database else absent,
         users=UserStore(database) if database else absent,
         notifications=NotificationStore(database) if database else absent,

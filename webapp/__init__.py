@@ -12,7 +12,20 @@ from jobs.core.runner import run_failure_hook
 from jobs.core.spec import CANCELED, discover
 from jobs.providers.redis_check import WEB_TIMEOUT, connect
 from jobs.services import Services, build_services
-from webapp.api import agents, chat, documents, jobs, memory, notifications, ops, schedules, statistics, usage, webhooks
+from webapp.api import (
+    agents,
+    chat,
+    documents,
+    jobs,
+    memory,
+    notifications,
+    ops,
+    schedules,
+    statistics,
+    usage,
+    user_data,
+    webhooks,
+)
 from webapp.api import batches as batches_api
 from webapp.auth import register_auth
 from webapp.console import bp as console
@@ -34,6 +47,7 @@ BLUEPRINTS = (
     notifications.bp,
     chat.bp,
     memory.bp,
+    user_data.bp,
     agents.bp,
     usage.bp,
     ops.bp,

@@ -34,6 +34,7 @@ from jobs.providers.errors import ProviderError
 from jobs.stores.blobs import StorageError, StorageFull
 from jobs.stores.conversations import SessionNotFound
 from jobs.stores.database import is_away
+from jobs.stores.exports import ExportNotFound, ExportNotReady
 from jobs.stores.memories import MemoryNotFound
 from jobs.stores.notifications import NotificationNotFound
 from jobs.stores.schedules import ScheduleExists, ScheduleNotFound, ScheduleReadOnly, TooManySchedules
@@ -55,6 +56,7 @@ STATUSES: dict[type[Exception], int] = {
     NotificationNotFound: 404,
     SessionNotFound: 404,
     MemoryNotFound: 404,
+    ExportNotFound: 404,
     UserNotFound: 404,
     NoWebhookSecret: 404,
     BatchNotFound: 404,
@@ -66,6 +68,7 @@ STATUSES: dict[type[Exception], int] = {
     TooManySchedules: 409,
     TooManyWebhooks: 409,
     UserExists: 409,
+    ExportNotReady: 409,
     DocumentNotReady: 400,
     InvalidArguments: 422,
     WebhookUrlRefused: 422,

@@ -16,7 +16,7 @@ from jobs.domain.chat import BUILT_IN
 from jobs.domain.usage import Usage
 from jobs.stores.database import Database, utc
 from jobs.stores.schema import conversations, pending_conversations
-from jobs.stores.sessions import grow
+from jobs.stores.sessions import LogRules, grow
 from jobs.stores.usage import UsageStore
 from jobs.stores.user_stats import count
 
@@ -70,9 +70,10 @@ class Logged:
 class ConversationStore:
     """The tables of conversations."""
 
-    def __init__(self, database: Database, usage: UsageStore) -> None:
+    def __init__(self, database: Database, usage: UsageStore, rules: LogRules | None = None) -> None:
         self._database = database
         self._usage = usage
+        self._rules = rules or LogRules()
         self._started: dict[str, int] = {}
 
     def is_first(self, tenant: str, bucket: int) -> bool:
@@ -87,12 +88,9 @@ class ConversationStore:
         with self._database.write() as connection:
             connection.execute(insert(pending_conversations).values(waiting(new, reserved_tokens)))
 
-    def log(self, tenant: str, *, soft_limit: int = 0, memorize_every: int = 0, analyze: bool = True) -> Logged:
-        """Log and count what waits, up to `ROUND` conversations, in one transaction.
-
-        Users who reach the soft limit are marked as to be told. Of sessions that have grown by `memorize_every`
-        exchanges these are left to the user's memory. Without `analyze`, nothing of this is to be analyzed.
-        """
+    def log(self, tenant: str) -> Logged:
+        """Log and count what waits, up to `ROUND` conversations, in one transaction; leave what follows by the rules as
+        rows: users to be told, sessions to be summed up and to be analyzed."""
         query = select(pending_conversations).where(pending_conversations.c.tenant == tenant)
         with self._database.write() as connection:
             rows = connection.execute(
@@ -103,8 +101,8 @@ class ConversationStore:
             found = [_content(row) for row in rows]
             kept = insert(conversations).returning(*_OF_SESSION)
             logged = connection.execute(kept, [values for values, _ in found]).all()
-            memories = grow(connection, tenant, logged, memorize_every=memorize_every, analyze=analyze)
-            count(connection, tenant, found, soft_limit)
+            memories = grow(connection, tenant, logged, self._rules)
+            count(connection, tenant, found, self._rules.soft_limit)
             for row, (values, _) in zip(rows, found, strict=True):
                 if values["model"] != BUILT_IN:
                     self._record_usage(connection, tenant, f"chat/{row.number}", values)

@@ -19,6 +19,16 @@ _KEY = ("tenant", "user_id", "session_id")
 
 
 @dataclass(frozen=True)
+class LogRules:
+    """What follows from conversations: at `soft_limit` of a user's the user is told, 0 never; every `memorize_every`
+    exchanges a session is summed up, 0 never; it is analyzed or not."""
+
+    soft_limit: int = 0
+    memorize_every: int = 0
+    analyze: bool = True
+
+
+@dataclass(frozen=True)
 class Session:
     """A conversation that goes on: so many exchanges, up to `last_number`, and its analysis, once there is one."""
 
@@ -86,14 +96,9 @@ class SessionStore:
             return [_session(row) for row in rows]
 
 
-def grow(
-    connection: Connection, tenant: str, logged: Iterable[Row[Any]], *, memorize_every: int, analyze: bool
-) -> list[str]:
-    """Add logged conversations to their sessions, in the caller's transaction.
-
-    Each has a number, a user_id, a session_id and a topic. Of a session that has grown by `memorize_every` exchanges
-    since, these are left to be summed up into the user's memory. Returns the ids under which they wait.
-    """
+def grow(connection: Connection, tenant: str, logged: Iterable[Row[Any]], rules: LogRules) -> list[str]:
+    """Add logged conversations, each with number, user_id, session_id and topic, to their sessions, in the caller's
+    transaction; return the ids under which sessions wait to be summed up."""
     new = insert_into(connection, sessions)
     old, added = sessions.c, new.excluded
     more = {
@@ -103,8 +108,9 @@ def grow(
         "analyzed_number": _larger(added.analyzed_number, old.analyzed_number),
     }
     grown = new.on_conflict_do_update(index_elements=_KEY, set_=more).returning(sessions)
-    rows = connection.execute(grown, _by_session(tenant, logged, analyze=analyze)).all()
-    due = [row for row in rows if memorize_every and row.exchanges - row.memorized >= memorize_every]
+    rows = connection.execute(grown, _by_session(tenant, logged, analyze=rules.analyze)).all()
+    every = rules.memorize_every
+    due = [row for row in rows if every and row.exchanges - row.memorized >= every]
     return [_leave_to_memory(connection, row) for row in due]
 
 

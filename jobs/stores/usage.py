@@ -114,6 +114,15 @@ class UsageStore:
         with self._database.read() as connection:
             return _total(connection.execute(select(*self._sums(_calls(tenant, which)))).one())
 
+    def of_user(self, tenant: str, user_id: str) -> list[dict[str, Any]]:
+        """Return what a user's calls came to, by day, model, capability and currency, oldest first."""
+        calls = _calls(tenant, UsageFilter(user_id=user_id))
+        groups = [calls.c[name] for name in ("day", "model", "source", "currency")]
+        sums = [func.sum(calls.c[name]).label(name) for name in (*_COUNTS, "cost")]
+        with self._database.read() as connection:
+            rows = connection.execute(select(*groups, *sums).group_by(*groups).order_by(*groups)).mappings()
+            return [dict(row) for row in rows]
+
     def roll_up(self, before: date) -> int:
         """Add calls of days before one to the sums of their days, some in one transaction; return how many it was."""
         some = select(table.c.number).where(is_live, table.c.day < before).order_by(table.c.number).limit(ROUND)

@@ -98,13 +98,17 @@ class UserStatsStore:
             connection.execute(update(user_stats).where(_is_user(tenant, user_id)).values(alert=2))
 
     def forget(self, tenant: str, user_id: str) -> bool:
-        """Set a user's figures to nothing; return whether there were any.
+        """Delete a user's figures; return whether there were any.
 
-        What was used of a day stays until the day is over: to be forgotten is no way around a limit.
+        What was taken off today stays until the day is over: to be forgotten is no way around a limit.
         """
+        stats, mine = user_stats.c, _is_user(tenant, user_id)
         nothing = {**dict.fromkeys(_TOTALS, 0), "last_conversation_at": None}
         with self._database.write() as connection:
-            known = update(user_stats).where(_is_user(tenant, user_id), user_stats.c.total_conversations > 0)
+            unlimited = (stats.day_conversations == 0) | (stats.day != _today())
+            if connection.execute(delete(user_stats).where(mine, unlimited)).rowcount:
+                return True
+            known = update(user_stats).where(mine, stats.total_conversations > 0)
             return bool(connection.execute(known.values(nothing)).rowcount)
 
     def purge(self) -> int:

@@ -97,7 +97,7 @@ def _create_exports() -> None:
         sa.Column("tenant", sa.String(64), nullable=False),
         sa.Column("user_id", sa.String(100), nullable=False),
         sa.Column("format", sa.String(10), nullable=False),
-        sa.Column("state", sa.String(10), nullable=False),
+        sa.Column("status", sa.String(10), nullable=False),
         sa.Column("blob", sa.String(200)),
         sa.Column("size", sa.BigInteger()),
         sa.Column("records", sa.Text()),

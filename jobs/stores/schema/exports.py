@@ -12,7 +12,7 @@ exports = Table(
     Column("tenant", String(64), nullable=False),
     Column("user_id", String(100), nullable=False),
     Column("format", String(10), nullable=False),  # jsonl, csv
-    Column("state", String(10), nullable=False),  # processing, completed, failed
+    Column("status", String(10), nullable=False),  # processing, completed, failed
     Column("blob", String(200)),
     Column("size", BigInteger),  # bytes
     Column("records", Text),  # how many of each kind, JSON

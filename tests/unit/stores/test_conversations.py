@@ -10,7 +10,7 @@ from jobs.stores.conversations import ROUND, ConversationStore, NewConversation,
 from jobs.stores.database import Database
 from jobs.stores.memories import MemoryStore, PendingMemory
 from jobs.stores.schema import pending_conversations
-from jobs.stores.sessions import SessionStore
+from jobs.stores.sessions import LogRules, SessionStore
 from jobs.stores.usage import UsageFilter, UsageStore
 from jobs.stores.user_stats import UserStatsStore
 from tests.fakes import PRICES
@@ -20,7 +20,7 @@ ANALYSIS = Analysis(topics=["假期"], sentiment="neutral", open_questions=[])
 
 @pytest.fixture
 def store(database: Database) -> ConversationStore:
-    return ConversationStore(database, UsageStore(database, PRICES))
+    return ConversationStore(database, UsageStore(database, PRICES), LogRules(memorize_every=50))
 
 
 def said(number: int = 0, user_id: str = "1", session_id: str = "s", tenant: str = "a") -> NewConversation:
@@ -40,9 +40,9 @@ def said(number: int = 0, user_id: str = "1", session_id: str = "s", tenant: str
     )
 
 
-def log_all(store: ConversationStore, **options: int) -> int:
+def log_all(store: ConversationStore) -> int:
     total = 0
-    while logged := store.log("a", **options).conversations:  # type: ignore[arg-type]
+    while logged := store.log("a").conversations:
         total += logged
     return total
 
@@ -73,7 +73,7 @@ def test_eight_that_log_at_once_log_each_once(store: ConversationStore, database
     for number in range(200):
         store.accept(said(number, user_id=str(number % 3), session_id=str(number % 3)))
     with ThreadPoolExecutor(8) as pool:
-        logged = list(pool.map(lambda _: store.log("a", memorize_every=50), range(8)))
+        logged = list(pool.map(lambda _: store.log("a"), range(8)))
     assert sum(each.conversations for each in logged) == 200
     assert [UserStatsStore(database).get("a", str(n)).total_conversations for n in range(3)] == [67, 67, 66]
     assert [SessionStore(database).list("a", str(n))[0].exchanges for n in range(3)] == [67, 67, 66]
@@ -82,7 +82,7 @@ def test_eight_that_log_at_once_log_each_once(store: ConversationStore, database
 
 def test_a_round_that_dies_half_way_has_not_happened(store: ConversationStore, database: Database) -> None:
     """Neither log nor figures; the next one does it all."""
-    for number in range(3):
+    for number in range(50):
         store.accept(said(number))
 
     def die(_c: object, _cursor: object, statement: str, *_: object) -> None:
@@ -91,12 +91,12 @@ def test_a_round_that_dies_half_way_has_not_happened(store: ConversationStore, d
 
     event.listen(database.engine, "before_cursor_execute", die)
     with pytest.raises(KeyboardInterrupt):
-        store.log("a", memorize_every=1)
+        store.log("a")
     event.remove(database.engine, "before_cursor_execute", die)
     assert store.history("a", "1") == []
     assert UserStatsStore(database).get("a", "1").total_conversations == 0
     assert MemoryStore(database).without_job(0) == []
-    assert store.log("a", memorize_every=1).conversations == 3
+    assert store.log("a").conversations == 50
     assert len(MemoryStore(database).without_job(0)) == 1
 
 
