@@ -79,7 +79,8 @@ class Chat:
         known = [] if asked.is_new else self._known()
         self._turns = recent(turns_of(known), self._config.chat_context_chars)
         self._facts = self._memory()
-        self._told = [Message("user", asked.message)]
+        system = Message("system", instructions(self._facts, asked.topic))
+        self._told = [system, *(Message(turn.role, turn.text) for turn in self._turns), Message("user", asked.message)]
         self._reserved = self._reserve()
 
     def _known(self) -> list[Conversation]:
@@ -110,12 +111,9 @@ class Chat:
 
     def _written(self, llm: LanguageModel) -> Iterator[str]:
         self.reply.sources = self._sources()
-        turns = [Message(turn.role, turn.text) for turn in self._turns]
-        asked = passages_prompt(self._asked.message, self.reply.sources) if self.reply.sources else self._asked.message
-        system = Message("system", instructions(self._facts, self._asked.topic))
-        messages = [system, *turns, Message("user", asked)]
-        self._told = messages
-        writing = llm.stream(messages, max_tokens=self._config.chat_max_tokens)
+        if self.reply.sources:
+            self._told[-1] = Message("user", passages_prompt(self._asked.message, self.reply.sources))
+        writing = llm.stream(self._told, max_tokens=self._config.chat_max_tokens)
         yield from writing
         if writing.counts:
             self.reply.prompt_tokens, self.reply.completion_tokens = writing.counts
@@ -144,11 +142,15 @@ class Chat:
         conversations, tokens = self._config.chat_daily_conversations, self._config.chat_daily_tokens
         if not conversations and not tokens:
             return None
-        asked = count_tokens(self._asked.message) + self._config.chat_max_tokens
+        asked = self._tokens_told() + self._config.chat_max_tokens
         self._services.user_stats.reserve(
             self._asked.tenant, self._asked.user_id, tokens=asked, max_conversations=conversations, max_tokens=tokens
         )
         return asked
+
+    def _tokens_told(self) -> int:
+        told = self._told if self._services.llm else self._told[-1:]  # the built-in responder is told no more
+        return sum(count_tokens(message.content) for message in told)
 
     def _end(self) -> None:
         reply, asked = self.reply, self._asked
@@ -160,7 +162,7 @@ class Chat:
         if reply.sources and (found := checked(reply.text, reply.sources)):
             reply.citations = found.citations
         if reply.estimated:
-            reply.prompt_tokens = sum(count_tokens(message.content) for message in self._told)
+            reply.prompt_tokens = self._tokens_told()
             reply.completion_tokens = count_tokens(reply.text)
         self._services.conversations.accept(self._to_log(), reserved_tokens=self._reserved or 0)
         reply.task_id = start_logging(self._services, self._client, asked.tenant)
