@@ -5,7 +5,6 @@ A model writes the answer; without one it is made of the documents, the conversa
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 
 from jobs.answering import answer
@@ -95,19 +94,38 @@ class Chat:
 
     def pieces(self) -> Iterator[str]:
         """Yield the answer as it is written, and log it at the end; also if the reader leaves before, or the model
-        breaks off when something was written.
+        breaks off when something was written: it has been read.
 
         Raises:
-            ProviderError: the model failed before it wrote anything; nothing is logged, and nothing counted.
+            ProviderError: the model failed. If it had written nothing, nothing is logged, and nothing counted.
         """
-        llm = self._services.llm
         try:
-            for piece in map(storable, self._written(llm) if llm else pieces(self._without_model())):
-                self.reply.text += piece
-                yield piece
+            yield from self._pieces()
             self.reply.cut_off = False
         finally:
             self._end()
+
+    def whole(self) -> Reply:
+        """Return the whole answer, logged.
+
+        Raises:
+            ProviderError: the model failed; nothing is logged, and nothing counted.
+        """
+        try:
+            for _ in self._pieces():
+                pass
+        except BaseException:
+            self._take_back()
+            raise
+        self.reply.cut_off = False
+        self._end()
+        return self.reply
+
+    def _pieces(self) -> Iterator[str]:
+        llm = self._services.llm
+        for piece in map(storable, self._written(llm) if llm else pieces(self._without_model())):
+            self.reply.text += piece
+            yield piece
 
     def _written(self, llm: LanguageModel) -> Iterator[str]:
         self.reply.sources = self._sources()
@@ -156,8 +174,7 @@ class Chat:
         reply, asked = self.reply, self._asked
         reply.response_time = round(time.monotonic() - self._began, 3)
         if not reply.text:
-            if self._reserved is not None:
-                self._services.user_stats.give_back(asked.tenant, asked.user_id, self._reserved)
+            self._take_back()
             return
         if reply.sources and (found := checked(reply.text, reply.sources)):
             reply.citations = found.citations
@@ -166,6 +183,10 @@ class Chat:
             reply.completion_tokens = count_tokens(reply.text)
         self._services.conversations.accept(self._to_log(), reserved_tokens=self._reserved or 0)
         reply.task_id = start_logging(self._services, self._client, asked.tenant)
+
+    def _take_back(self) -> None:
+        if self._reserved is not None:
+            self._services.user_stats.give_back(self._asked.tenant, self._asked.user_id, self._reserved)
 
     def _to_log(self) -> NewConversation:
         asked, reply = self._asked, self.reply
@@ -193,8 +214,4 @@ def chat(services: Services, client: JobClient, asked: Asked) -> Reply:
         LimitReached: the user's day is used up.
         ProviderError: the model failed; nothing is logged, and nothing counted.
     """
-    exchange = Chat(services, client, asked)
-    with closing(exchange.pieces()) as written:  # type: ignore[type-var]
-        for _ in written:
-            pass
-    return exchange.reply
+    return Chat(services, client, asked).whole()

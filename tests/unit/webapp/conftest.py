@@ -58,7 +58,7 @@ def build(fake_redis: Redis, tmp_path: Path, migrated_file: Path) -> Iterator[Bu
         if not (tmp_path / "offstage.db").exists():
             shutil.copy(migrated_file, tmp_path / "offstage.db")
         services = build_services(config, fake_redis)
-        built.append(replace(services, llm=cast(LanguageModel, llm)))
+        built.append(replace(services, llm=cast(LanguageModel, llm)) if llm else services)
         return built[-1]
 
     yield make
