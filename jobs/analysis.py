@@ -59,16 +59,22 @@ def _ask_model(ctx: JobContext, sessions: Sequence[Session]) -> None:
 
 
 def _ask_about(ctx: JobContext, session: Session) -> None:
-    turns, key = _turns(ctx, session), str(session.last_number)
+    turns = _turns(ctx, session)
+    found = _by_model(ctx, session, turns) if turns else None  # none, if its user is being forgotten
+    analysis, model = found or (_by_words(session, turns), BUILT_IN)
+    ctx.services.sessions.keep_analyses([(session, analysis, model)])
+
+
+def _by_model(ctx: JobContext, session: Session, turns: Sequence[Turn]) -> tuple[Analysis, str] | None:
+    """Return what the model says, and its name; None if it would refuse, or stammer, the next time too."""
+    given, key = ConversationInput(text=transcript(turns)), str(session.last_number)
     try:
-        given = ConversationInput(text=transcript(turns))
         answer = ask(ctx, ANALYZE, given, key=key, source="analysis", user_id=session.user_id)
-        analysis, model = bounded(Analysis.model_validate(answer.output)), answer.model
     except ProviderError as error:
         if error.retryable and not isinstance(error, AnswerUnfit):
             raise
-        analysis, model = _by_words(session, turns), BUILT_IN  # it would refuse, or stammer, the next time too
-    ctx.services.sessions.keep_analyses([(session, analysis, model)])
+        return None
+    return bounded(Analysis.model_validate(answer.output)), answer.model
 
 
 def _by_words(session: Session, turns: Sequence[Turn]) -> Analysis:

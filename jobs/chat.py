@@ -88,9 +88,8 @@ class Chat:
 
     def _memory(self) -> list[str]:
         asked, chars = self._asked, self._config.chat_memory_chars
-        return (
-            [each.text for each in self._services.memories.known(asked.tenant, asked.user_id, chars)] if chars else []
-        )
+        known = self._services.memories.known(asked.tenant, asked.user_id, chars) if chars else []
+        return [each.text for each in known]
 
     def pieces(self) -> Iterator[str]:
         """Yield the answer as it is written, and log it at the end; also if the reader leaves before, or the model

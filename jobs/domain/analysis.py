@@ -16,6 +16,7 @@ MAX_TOPICS = 5
 MAX_QUESTIONS = 5
 _MAX_CHARS = 300  # of a topic or a question
 _LONGEST_TOPIC = 12  # Chinese characters: a longer run between words of grammar is a clause, not a topic
+_AROUND_TOPICS = "有叫一个想问做用"  # words of every sentence, that its grammar leaves at an edge
 Sentiment = Literal["positive", "neutral", "negative", "mixed"]
 
 _POSITIVE = re.compile(
@@ -84,11 +85,21 @@ def _topics(texts: Sequence[str]) -> list[str]:
     shown: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for text in texts:
-        parts = [part for part in content_parts(text) if len(part) > 1 and count_han(part) <= _LONGEST_TOPIC]
+        parts = [part for part in map(_bare, content_parts(text)) if _is_topic(part)]
         keyed = {part if is_han(part[0]) else stem(part): part for part in reversed(parts)}
         counts.update(list(reversed(keyed)))
         shown = keyed | shown
     return [shown[key] for key, _ in counts.most_common(MAX_TOPICS)]
+
+
+def _bare(part: str) -> str:
+    return part.strip(_AROUND_TOPICS) if is_han(part[0]) else part
+
+
+def _is_topic(part: str) -> bool:
+    if len(part) < 2 or count_han(part) > _LONGEST_TOPIC:
+        return False
+    return not (_POSITIVE.fullmatch(part) or _NEGATIVE.fullmatch(part))
 
 
 def _sentiment(texts: Sequence[str]) -> Sentiment:

@@ -113,7 +113,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, new_stack(Path(folder) / "stack", worker_ttl=5) as stack:
         figures = chat_over_kills(stack, options.chats, options.kills, options.seed)
-        stack.out.close()
+    stack.out.close()
     print(json.dumps({"seed": options.seed, **asdict(figures)}, indent=1))  # noqa: T201 - a program for the terminal
     return 0 if figures.agree else 1
 

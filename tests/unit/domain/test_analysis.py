@@ -32,7 +32,7 @@ def test_topics_are_the_words_that_come_in_most_messages() -> None:
     """One that the caller has named goes first."""
     found = analyze(said("Flask workers", "Are Flask blueprints slow?", "flask"), "Web").topics
     assert found[:2] == ["Web", "flask"]
-    assert "年假" in " ".join(analyze(said("年假有多少天？", "如何申请年假")).topics)
+    assert analyze(said("谢谢，年假有多少天？")).topics == ["年假"]
 
 
 def test_a_question_is_open_if_nothing_was_known_or_said() -> None:

@@ -153,3 +153,14 @@ def test_sessions_are_paged_and_picked(build: Build) -> None:
     picked = web.get("/history/1/analysis?session_id=b", headers=mine).get_json()["sessions"]
     assert [each["session_id"] for each in picked] == ["b"]
     assert web.get("/history/1/analysis", headers=theirs).get_json()["sessions"] == []
+
+
+def test_a_user_who_is_being_forgotten_is_not_asked_about(build: Build, model: ScriptedModel) -> None:
+    """The conversations are gone, and the session will be."""
+    services = build(model)
+    web = create_app(services=services).test_client()
+    ask(web, session_id="s")
+    log_conversations(context(services), LogArgs())
+    services.user_data.drop_some("conversations", "local", "1")
+    assert analyze_conversations(context(services), AnalyzeArgs()) == AnalyzeResult(analyzed=1)
+    assert model.completed == []

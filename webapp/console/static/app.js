@@ -1,6 +1,7 @@
 // The console: an address after `#` names a view; each view fills the page, and is stopped when another one comes.
 
 import { onKeyNeeded, storeKey, storedKey } from "./api.js";
+import { chat } from "./chat.js";
 import { el } from "./dom.js";
 import { documents } from "./documents.js";
 import { job, jobs } from "./jobs.js";
@@ -8,8 +9,8 @@ import { notifications } from "./notifications.js";
 import { service } from "./service.js";
 import { language, setLanguage, t } from "./words.js";
 
-const VIEWS = { jobs, documents, notifications, service };
-const NAMES = { jobs: "Jobs", documents: "Documents", notifications: "Notifications", service: "Service" };
+const VIEWS = { jobs, documents, chat, notifications, service };
+const NAMES = { jobs: "Jobs", documents: "Documents", chat: "Chat", notifications: "Notifications", service: "Service" };
 const $ = (id) => document.getElementById(id);
 let leaving = new AbortController();
 
