@@ -106,6 +106,7 @@ class Config(BaseSettings):
     chat_daily_conversations: int = Field(
         default=0, ge=0, description="Conversations that a user may have a day (UTC). 0: no limit."
     )
+    chat_daily_tokens: int = Field(default=0, ge=0, description="Tokens that a user may use a day (UTC). 0: no limit.")
     chat_memory_exchanges: int = Field(
         default=10,
         ge=0,
@@ -124,7 +125,6 @@ class Config(BaseSettings):
     export_hours: int = Field(
         default=24, ge=1, description="Hours that an export of a user's data can be fetched; then it is deleted."
     )
-    chat_daily_tokens: int = Field(default=0, ge=0, description="Tokens that a user may use a day (UTC). 0: no limit.")
 
     # Notifications
     mail_url: SecretStr | None = Field(
