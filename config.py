@@ -57,6 +57,7 @@ class Config(BaseSettings):
     max_upload_bytes: int = Field(default=50 * 2**20, ge=1024, description="Largest document taken, in bytes.")
     max_json_bytes: int = Field(default=2**20, ge=1024, description="Largest JSON body taken, in bytes.")
     max_batch_bytes: int = Field(default=16 * 2**20, ge=1024, description="Largest body of `POST /batches`, in bytes.")
+    max_canvas_bytes: int = Field(default=4 * 2**20, ge=1024, description="Largest canvas taken, in bytes.")
     max_streams: int = Field(
         default=1000,
         ge=1,
@@ -152,6 +153,10 @@ class Config(BaseSettings):
     # Documents
     pdf_engine: str = Field(default="pypdf", pattern="^(pypdf|pdfium)$", description="`pypdf` or `pdfium`.")
     max_pages: int = Field(default=5000, ge=1, description="Pages taken from one document.")
+
+    # Canvases
+    max_canvases: int = Field(default=1000, ge=1, description="Canvases that a tenant may have.")
+    deleted_canvas_days: int = Field(default=30, ge=1, description="Days for which a deleted canvas can be restored.")
 
     # Models
     embedder: str = Field(default="use", description="`use`, or `openai` for EMBEDDING_URL.")

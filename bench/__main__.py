@@ -9,6 +9,7 @@ NAMES = (
     "notifications",
     "chat",
     "agents",
+    "canvases",
     "batch",
     "extraction",
     "search",

@@ -35,6 +35,7 @@ def sweep_redis(ctx: JobContext, args: Nothing) -> SweepResult:
     services = ctx.services
     forgotten = services.work.purge(now) + services.requests.purge(now - KEEP_REQUESTS_SECONDS)
     forgotten += services.effects.purge(now - KEEP_EFFECTS * services.config.result_ttl)
+    forgotten += services.canvases.purge(now - services.config.deleted_canvas_days * 86_400)
     return SweepResult(gone=sweep(services.redis, now), forgotten=forgotten)
 
 

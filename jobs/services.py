@@ -15,6 +15,7 @@ from jobs.providers.model_gate import ModelGate
 from jobs.providers.redis_check import connect
 from jobs.providers.templates import EventTexts, load_events
 from jobs.stores.blobs import BlobStore, build_blobs
+from jobs.stores.canvases import CanvasStore
 from jobs.stores.conversations import ConversationStore
 from jobs.stores.database import Database
 from jobs.stores.documents import DocumentStore
@@ -55,6 +56,7 @@ class Services:
     user_data: UserDataStore
     exports: ExportStore
     usage: UsageStore
+    canvases: CanvasStore
     users: UserStore
     notifications: NotificationStore
     channels: dict[Channel, Sender]
@@ -99,6 +101,7 @@ def build_services(config: Config, redis: Redis | None = None) -> Services:
         user_data=UserDataStore(database),
         exports=ExportStore(database),
         usage=usage,
+        canvases=CanvasStore(database, limit=config.max_canvases, max_bytes=config.max_canvas_bytes),
         users=UserStore(database),
         notifications=NotificationStore(database),
         channels=build_channels(

@@ -16,6 +16,7 @@ from jobs.domain.usage import Price, PriceTable
 from jobs.providers.llm import build_language_model
 from jobs.providers.templates import load_events
 from jobs.services import Services, build_gate
+from jobs.stores.canvases import CanvasStore
 from jobs.stores.conversations import ConversationStore
 from jobs.stores.database import Database
 from jobs.stores.effects import EffectStore
@@ -57,6 +58,9 @@ def engine_services(redis: "Redis", config: Config | None = None, database: Data
         user_data=UserDataStore(database) if database else absent,
         exports=ExportStore(database) if database else absent,
         usage=UsageStore(database, PRICES) if database else absent,
+        canvases=CanvasStore(database, limit=given.max_canvases, max_bytes=given.max_canvas_bytes)
+        if database
+        else absent,
         users=UserStore(database) if database else absent,
         notifications=NotificationStore(database) if database else absent,
         channels={},

@@ -14,6 +14,7 @@ from jobs.providers.redis_check import WEB_TIMEOUT, connect
 from jobs.services import Services, build_services
 from webapp.api import (
     agents,
+    canvases,
     chat,
     documents,
     jobs,
@@ -48,6 +49,7 @@ BLUEPRINTS = (
     chat.bp,
     memory.bp,
     user_data.bp,
+    canvases.bp,
     agents.bp,
     usage.bp,
     ops.bp,

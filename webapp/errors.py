@@ -20,6 +20,21 @@ from jobs.core.errors import InvalidArguments, UnknownJobType
 from jobs.core.view import JobNotFound
 from jobs.core.webhooks import TooManyWebhooks
 from jobs.domain.agents import UnknownAgent
+from jobs.domain.canvas.errors import (
+    CanvasNotFound,
+    CanvasTooLarge,
+    EdgeExists,
+    EdgeNotFound,
+    InvalidCanvas,
+    NodeExists,
+    NodeNotFound,
+    NothingToReview,
+    PreconditionFailed,
+    ReviewTooLarge,
+    TooManyCanvases,
+    UnknownNode,
+    VersionNotFound,
+)
 from jobs.domain.documents import (
     Corrupt,
     DocumentNotFound,
@@ -60,6 +75,10 @@ STATUSES: dict[type[Exception], int] = {
     UserNotFound: 404,
     NoWebhookSecret: 404,
     BatchNotFound: 404,
+    CanvasNotFound: 404,
+    NodeNotFound: 404,
+    EdgeNotFound: 404,
+    VersionNotFound: 404,
     WrongState: 409,
     BatchEnded: 409,
     BatchOvertaken: 409,
@@ -69,12 +88,21 @@ STATUSES: dict[type[Exception], int] = {
     TooManyWebhooks: 409,
     UserExists: 409,
     ExportNotReady: 409,
+    NodeExists: 409,
+    EdgeExists: 409,
+    TooManyCanvases: 409,
+    PreconditionFailed: 412,
+    CanvasTooLarge: 413,
     DocumentNotReady: 400,
     InvalidArguments: 422,
     WebhookUrlRefused: 422,
     UnknownEvent: 422,
     BadContext: 422,
     TextTooLong: 422,
+    InvalidCanvas: 422,
+    UnknownNode: 422,
+    NothingToReview: 422,
+    ReviewTooLarge: 422,
     EmptyFile: 422,
     DocxBomb: 422,
     Corrupt: 422,
@@ -137,6 +165,8 @@ def _known(error: Exception) -> Response:
     extra: dict[str, Any] = {"state": error.view.state} if isinstance(error, WrongState | BatchEnded) else {}
     if field := getattr(error, "field", None):
         extra["errors"] = [{"field": field, "message": str(error)}]
+    if isinstance(error, InvalidCanvas):
+        extra["errors"] = [fault._asdict() for fault in error.faults]
     answer = problem(status, error.code, str(error), **extra)  # type: ignore[attr-defined]
     if wait := getattr(error, "retry_after", None):
         answer.headers["Retry-After"] = str(max(1, round(wait)))

@@ -25,7 +25,7 @@ HEADER = "Idempotency-Key"
 MAX_KEY_CHARS = 255
 MAX_ANSWER_BYTES = 256 * 1024
 _READ_BYTES = 256 * 1024
-_KEPT_HEADERS = ("Content-Type", "Location", "Retry-After", "X-Task-ID")
+_KEPT_HEADERS = ("Content-Type", "Location", "Retry-After", "X-Task-ID", "ETag")
 
 
 def register_idempotency(app: Flask, store: RequestStore) -> None:

@@ -13,6 +13,7 @@ from config import Config
 
 UPLOAD_PATH = "/upload"
 BATCHES_PATH = "/batches"
+CANVASES_FOLDER = "/canvases/"
 FORM_OVERHEAD = 64 * 1024  # multipart boundaries and part headers around the file
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -70,7 +71,8 @@ def register_limits(app: Flask, config: Config) -> None:
         g.request_id = given if _REQUEST_ID.fullmatch(given) else f"req-{secrets.token_hex(8)}"
         if request.headers.get("Transfer-Encoding"):
             abort(411, "Send the body's Content-Length.")
-        request.max_content_length = limits.get(request.path, config.max_json_bytes)
+        largest = config.max_canvas_bytes if request.path.startswith(CANVASES_FOLDER) else config.max_json_bytes
+        request.max_content_length = limits.get(request.path, largest)
         if (request.content_length or 0) > request.max_content_length:
             abort(413, f"The body may have {request.max_content_length} bytes at most.")
 

@@ -4,6 +4,7 @@ The migrations in `migrations/versions` create them; a test holds the two agains
 """
 
 from jobs.stores.schema.base import Id, metadata
+from jobs.stores.schema.canvases import canvas_versions, canvases
 from jobs.stores.schema.conversations import conversations, has_grown, pending_conversations, sessions, user_stats
 from jobs.stores.schema.documents import documents, is_hidden, is_shown, pages, passages, vectors
 from jobs.stores.schema.effects import effects
@@ -26,6 +27,8 @@ def is_ours(_object: object, name: str | None, kind: str, _reflected: bool, _com
 __all__ = [
     "Id",
     "batches",
+    "canvas_versions",
+    "canvases",
     "conversations",
     "deliveries",
     "documents",

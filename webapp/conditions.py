@@ -1,0 +1,25 @@
+"""Conditional requests (RFC 9110, 13): a change only if a file is as the client knows it."""
+
+from flask import Response, request
+
+from jobs.stores.canvases import OnlyIf
+
+
+def precondition() -> OnlyIf:
+    """Return what the request's `If-Match` and `If-None-Match` want of an ETag; None stands for no file."""
+    headers, match, none_match = request.headers, request.if_match, request.if_none_match
+
+    def holds(etag: str | None) -> bool:
+        if "If-Match" in headers and (etag is None or etag not in match):
+            return False
+        return "If-None-Match" not in headers or etag is None or not none_match.contains_weak(etag)
+
+    return holds
+
+
+def with_etag(response: Response, etag: str) -> Response:
+    """Return an answer with its ETag; to a GET of what the client has already, a 304 in its place."""
+    response.set_etag(etag)
+    if request.method in ("GET", "HEAD"):
+        response.make_conditional(request)
+    return response
