@@ -47,7 +47,7 @@ def engine_services(redis: "Redis", config: Config | None = None, database: Data
         search=absent,
         embedder=absent,
         llm=build_language_model(given.llm_url, model=given.llm_model, timeout=given.llm_timeout),
-        model_gate=build_gate(redis, given),
+        model_gate=build_gate(redis, given) if redis is not None else absent,
         work=WorkStore(database) if database else absent,
         requests=RequestStore(database) if database else absent,
         effects=EffectStore(database) if database else absent,
