@@ -19,8 +19,7 @@ from jobs.stores.memories import Memory, PendingMemory
 
 NAME = "conversations.memorize"
 _KNOWN_CHARS = 6000  # of the user's facts that a model is told, so that it writes none twice
-_EXCHANGES = 200  # of a session, at most: what has not fitted into a transcript would be cut off again
-MemoryId = str
+_EXCHANGES = 200  # the newest of a session: more would not fit into a transcript
 
 
 class MemorizeArgs(BaseModel):

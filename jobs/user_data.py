@@ -118,13 +118,14 @@ class _Produced:
 
     def __init__(self, parts: Iterator[bytes]) -> None:
         self._parts = parts
-        self._rest = b""
+        self._made = bytearray()
 
     def read(self, size: int, /) -> bytes:
         """Return up to so many bytes, and nothing at the end."""
-        while len(self._rest) < size and (part := next(self._parts, b"")):
-            self._rest += part
-        taken, self._rest = self._rest[:size], self._rest[size:]
+        while len(self._made) < size and (part := next(self._parts, b"")):
+            self._made += part
+        taken = bytes(self._made[:size])
+        del self._made[:size]
         return taken
 
 

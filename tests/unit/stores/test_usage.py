@@ -206,3 +206,19 @@ def test_a_user_is_taken_out_and_the_sums_stay(store: UsageStore, database: Data
         assert {each.group: each.calls for each in store.totals("a", "user", ALL)} == {"": 3, "2": 1}
     assert store.total("a", ALL) == before
     assert store.total("b", UsageFilter(user_id="1001")).calls == 1
+
+
+def test_what_a_user_has_used_is_told_by_day_and_model(store: UsageStore, database: Database) -> None:
+    """The same before and after the roll-up, in whole numbers."""
+    for number in range(3):
+        record(store, str(number), model="small" if number else "free-form")
+    record(store, "other", user_id="2")
+    age(database, "1", 1)
+    before = store.of_user("a", "1001")
+    assert [(row["model"], int(row["calls"]), int(row["prompt_tokens"])) for row in before] == [
+        ("small", 1, 1000),
+        ("free-form", 1, 1000),
+        ("small", 1, 1000),
+    ]
+    roll_up(store)
+    assert store.of_user("a", "1001") == before
