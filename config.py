@@ -67,6 +67,9 @@ class Config(BaseSettings):
     # Jobs
     max_task_age_hours: int = Field(default=168, ge=1, description="Hours that an ended job and its events are kept.")
     worker_ttl: int = Field(default=20, ge=5, description="Seconds after which a silent worker is taken for dead.")
+    worker_concurrency: int = Field(
+        default=2, ge=1, le=64, description="Worker processes that `make run` starts; a platform scales them itself."
+    )
     lower_queue_share: int = Field(
         default=10, ge=0, description="Every so many jobs of a worker's slot a lower queue comes first. 0: never."
     )

@@ -22,7 +22,7 @@ from local.processes import Ended, Processes, read_procfile
 from local.redis_server import RedisServer, RedisServerError
 
 ROOT = Path(__file__).resolve().parents[1]
-RELEASE = "release"
+RELEASE, WORKER = "release", "worker"
 START_SECONDS = 60.0
 WATCH_SECONDS = 0.5
 CRASH_SECONDS = 10.0  # who ends so soon after its start would end again
@@ -120,6 +120,8 @@ class Stack:
         self._release()
         for name in self._commands.keys() - {RELEASE}:
             self.start_process(name)
+        for number in range(2, self.config.worker_concurrency + 1):
+            self.start_process(f"{WORKER}.{number}", like=WORKER)
         self._wait_until_it_answers()
 
     def start_process(self, name: str, *, like: str = "") -> None:

@@ -49,7 +49,7 @@ def client(stack: Stack) -> Iterator[httpx2.Client]:
 def new_stack(folder: Path, **settings: object) -> Stack:
     """Return a service with its data in a folder, not started yet."""
     folder.mkdir(exist_ok=True)
-    given = {"data_dir": folder / "var", "port": free_port(), "web_concurrency": 1}
+    given = {"data_dir": folder / "var", "port": free_port(), "web_concurrency": 1, "worker_concurrency": 1}
     given |= {"dashboard_password": DASHBOARD_PASSWORD} | settings
     environ = os.environ | {name.upper(): str(value) for name, value in given.items()}
     return Stack(load_config(**given), environ, (folder / "log").open("w", buffering=1))
