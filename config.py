@@ -116,6 +116,24 @@ class Config(BaseSettings):
         default=0, ge=0, description="Conversations that a user may have a day (UTC). 0: no limit."
     )
     chat_daily_tokens: int = Field(default=0, ge=0, description="Tokens that a user may use a day (UTC). 0: no limit.")
+    chat_memory_exchanges: int = Field(
+        default=10,
+        ge=0,
+        description="Exchanges of a session after which they are summed up into the user's memory. 0: only when asked.",
+    )
+    chat_memory_chars: int = Field(
+        default=2000, ge=0, description="Characters of the user's memory that an answer may rest on. 0: none."
+    )
+    memory_facts: int = Field(default=200, ge=1, description="Facts kept of one user; the oldest go first.")
+    chat_analysis: str = Field(
+        default="model",
+        pattern="^(model|built-in|off)$",
+        description="Who analyzes conversations: `model`, where there is one, `built-in`, or `off`.",
+    )
+    chat_analysis_seconds: int = Field(default=10, ge=1, description="Seconds of chats that one analysis covers.")
+    export_hours: int = Field(
+        default=24, ge=1, description="Hours that an export of a user's data can be fetched; then it is deleted."
+    )
 
     # Notifications
     mail_url: SecretStr | None = Field(
@@ -185,6 +203,9 @@ class Config(BaseSettings):
         description='Prices by model for a million tokens, JSON: `{"name": {"input": 0.15, "output": 0.6}}`.',
     )
     price_currency: str = Field(default="USD", pattern="^[A-Z]{3}$", description="Currency of MODEL_PRICES.")
+    usage_days: int = Field(
+        default=90, ge=1, description="Days that single model calls are kept; the sums of their days stay."
+    )
 
     @field_validator("api_keys", mode="before")
     @classmethod

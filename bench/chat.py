@@ -32,13 +32,13 @@ def without_logging() -> Flask:
     """Return the application as it would be if nothing followed a chat."""
     from dataclasses import replace
 
-    import jobs.conversations
+    import jobs.chat
 
     app = webapp.create_app()
     offstage = app.extensions["offstage"]
     services = replace(offstage.services, conversations=Unlogged(offstage.services.database, offstage.services.usage))
     app.extensions["offstage"] = replace(offstage, services=services)
-    jobs.conversations.start_logging = lambda *_: "0" * 32
+    jobs.chat.start_logging = lambda *_: "0" * 32
     return app
 
 

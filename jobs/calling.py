@@ -25,11 +25,11 @@ from jobs.core.context import JobContext
 from jobs.core.errors import FatalError
 from jobs.domain.agents import Agent, AgentAnswer
 from jobs.domain.chat import BUILT_IN
-from jobs.domain.token_count import count_tokens
 from jobs.domain.usage import Usage
 from jobs.providers.errors import ProviderBusy, ProviderError, ProviderNonsense
 from jobs.providers.llm import Completion, LanguageModel, Message
 from jobs.providers.model_gate import CircuitOpen, Outcome, Pass
+from jobs.providers.tokenizer import count_tokens
 
 MAX_ATTEMPTS = 5
 MAX_SECONDS = 60.0
@@ -104,6 +104,7 @@ def ask(
     given: BaseModel,
     *,
     key: str,
+    source: str = "agents",
     user_id: str | None = None,
     deadline: float | None = None,
 ) -> AgentAnswer:
@@ -118,7 +119,7 @@ def ask(
             raise NoModel
         return AgentAnswer(output=agent.built_in(given).model_dump(mode="json"), model=BUILT_IN)
     messages = [Message("system", agent.instructions()), Message("user", agent.prompt(given))]
-    call = Call(key, messages, "agents", user_id, agent.max_tokens, schema=agent.schema(), deadline=deadline)
+    call = Call(key, messages, source, user_id, agent.max_tokens, schema=agent.schema(), deadline=deadline)
     fitted: list[BaseModel] = []
 
     def attempt(llm: LanguageModel) -> Completion:

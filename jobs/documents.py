@@ -289,7 +289,7 @@ def _delete_orphans(services: Services, older_than: float) -> int:
     names = [blob.name for blob in services.blobs.list() if blob.changed_at < time.time() - older_than]
     for start in range(0, len(names), _ROUND):
         some = names[start : start + _ROUND]
-        orphans = set(some) - services.documents.named_blobs(some)
+        orphans = set(some) - services.documents.named_blobs(some) - services.exports.named_blobs(some)
         for name in orphans:
             services.documents.delete_blob(name)
         count += len(orphans)

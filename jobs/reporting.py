@@ -29,9 +29,9 @@ from jobs.domain.reports import (
     summary_title,
 )
 from jobs.domain.research import LEAST_TOKENS, Language, Note, Section, Source
-from jobs.domain.token_count import count_tokens
 from jobs.providers.errors import ProviderError
 from jobs.providers.llm import Completion, Message
+from jobs.providers.tokenizer import count_tokens
 
 if TYPE_CHECKING:
     from jobs.core.context import JobContext
@@ -163,10 +163,11 @@ class ReportWriter:
             return None
         if self._limits.time_is_up:
             return note("time_cut", self._language, question=question)
-        allowed = self._allowed(prompt)
+        messages = [Message("system", prompt[0]), Message("user", prompt[1])]
+        left = None if self._limits.tokens is None else self._limits.tokens - self.tokens
+        allowed = allowance(left, self._limits.section_tokens, messages)
         if allowed < LEAST_TOKENS:
             return note("tokens_cut", self._language, question=question, budget=self._limits.tokens)
-        messages = [Message("system", prompt[0]), Message("user", prompt[1])]
         call = Call(name, messages, CAPABILITY, self._user_id, allowed, deadline=self._limits.until)
         try:
             completion = write(self._ctx, call, pen)
@@ -184,12 +185,12 @@ class ReportWriter:
             notes.append(note("uncited", self._language, question=question))
         return pen.end(notes, tokens)
 
-    def _allowed(self, prompt: tuple[str, str]) -> int:
-        """Return how many tokens a model may write now."""
-        if self._limits.tokens is None:
-            return self._limits.section_tokens
-        asked = round(_MARGIN * sum(map(count_tokens, prompt)))
-        return min(self._limits.section_tokens, self._limits.tokens - self.tokens - asked)
+
+def allowance(left: int | None, wanted: int, messages: Sequence[Message]) -> int:
+    """Return how many tokens a model may write, `wanted` at most, if it may use `left` with what it is told."""
+    if left is None:
+        return wanted
+    return min(wanted, left - round(_MARGIN * sum(count_tokens(message.content) for message in messages)))
 
 
 class _Pen:

@@ -32,10 +32,9 @@ from jobs.domain.research import (
     derived,
     tidied,
 )
-from jobs.domain.token_count import count_tokens
 from jobs.providers.errors import ProviderError
 from jobs.providers.llm import Message
-from jobs.reporting import CAPABILITY, Limits, ReportWriter, what_was_told
+from jobs.reporting import CAPABILITY, Limits, ReportWriter, allowance, what_was_told
 from jobs.searching import gather, start_searches
 from jobs.services import Services
 from jobs.stores.research import COMPLETED
@@ -165,8 +164,7 @@ def _begin(ctx: JobContext, args: ResearchArgs) -> float | None:
 def _plan(ctx: JobContext, args: ResearchArgs, until: float | None) -> Planned:
     given = PlanInput(query=args.query, count=args.breadth, language=args.language)
     messages = [Message("system", PLAN.instructions()), Message("user", PLAN.prompt(given))]
-    asked = sum(count_tokens(message.content) for message in messages)
-    if ctx.services.llm is None or (args.tokens is not None and args.tokens < 2 * asked + _PLAN_TOKENS):
+    if ctx.services.llm is None or allowance(args.tokens, _PLAN_TOKENS, messages) < _PLAN_TOKENS:
         return Planned(plan=derived(given))
     call = Call("plan", messages, CAPABILITY, args.user_id, _PLAN_TOKENS, schema=PLAN.schema(), deadline=until)
     try:

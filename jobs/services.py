@@ -24,11 +24,16 @@ from jobs.stores.conversations import ConversationStore
 from jobs.stores.database import Database
 from jobs.stores.documents import DocumentStore
 from jobs.stores.effects import EffectStore
+from jobs.stores.exports import ExportStore
+from jobs.stores.memories import MemoryStore
 from jobs.stores.notifications import NotificationStore
 from jobs.stores.requests import RequestStore
 from jobs.stores.research import ResearchStore
 from jobs.stores.search import SearchIndex
+from jobs.stores.sessions import LogRules, SessionStore
 from jobs.stores.usage import UsageStore
+from jobs.stores.user_data import UserDataStore
+from jobs.stores.user_stats import UserStatsStore
 from jobs.stores.users import UserStore
 from jobs.stores.work import WorkStore
 
@@ -52,6 +57,11 @@ class Services:
     requests: RequestStore
     effects: EffectStore
     conversations: ConversationStore
+    sessions: SessionStore
+    memories: MemoryStore
+    user_stats: UserStatsStore
+    user_data: UserDataStore
+    exports: ExportStore
     usage: UsageStore
     canvases: CanvasStore
     users: UserStore
@@ -94,7 +104,12 @@ def build_services(config: Config, redis: Redis | None = None) -> Services:
         work=WorkStore(database),
         requests=RequestStore(database),
         effects=EffectStore(database),
-        conversations=ConversationStore(database, usage),
+        conversations=ConversationStore(database, usage, _log_rules(config)),
+        sessions=SessionStore(database),
+        memories=MemoryStore(database),
+        user_stats=UserStatsStore(database),
+        user_data=UserDataStore(database),
+        exports=ExportStore(database),
         usage=usage,
         canvases=CanvasStore(database, limit=config.max_canvases, max_bytes=config.max_canvas_bytes),
         users=UserStore(database),
@@ -132,6 +147,10 @@ def build_gate(redis: Redis, config: Config) -> ModelGate:
         failures=config.breaker_failures,
         rest=config.breaker_seconds,
     )
+
+
+def _log_rules(config: Config) -> LogRules:
+    return LogRules(config.chat_soft_limit, config.chat_memory_exchanges, config.chat_analysis != "off")
 
 
 def _prices(config: Config) -> PriceTable:

@@ -21,10 +21,15 @@ from jobs.stores.canvases import CanvasStore
 from jobs.stores.conversations import ConversationStore
 from jobs.stores.database import Database
 from jobs.stores.effects import EffectStore
+from jobs.stores.exports import ExportStore
+from jobs.stores.memories import MemoryStore
 from jobs.stores.notifications import NotificationStore
 from jobs.stores.requests import RequestStore
 from jobs.stores.research import ResearchStore
+from jobs.stores.sessions import SessionStore
 from jobs.stores.usage import UsageStore
+from jobs.stores.user_data import UserDataStore
+from jobs.stores.user_stats import UserStatsStore
 from jobs.stores.users import UserStore
 from jobs.stores.work import WorkStore
 
@@ -44,11 +49,16 @@ def engine_services(redis: "Redis", config: Config | None = None, database: Data
         search=absent,
         embedder=absent,
         llm=build_language_model(given.llm_url, model=given.llm_model, timeout=given.llm_timeout),
-        model_gate=build_gate(redis, given),
+        model_gate=build_gate(redis, given) if redis is not None else absent,
         work=WorkStore(database) if database else absent,
         requests=RequestStore(database) if database else absent,
         effects=EffectStore(database) if database else absent,
         conversations=ConversationStore(database, UsageStore(database, PRICES)) if database else absent,
+        sessions=SessionStore(database) if database else absent,
+        memories=MemoryStore(database) if database else absent,
+        user_stats=UserStatsStore(database) if database else absent,
+        user_data=UserDataStore(database) if database else absent,
+        exports=ExportStore(database) if database else absent,
         usage=UsageStore(database, PRICES) if database else absent,
         canvases=CanvasStore(database, limit=given.max_canvases, max_bytes=given.max_canvas_bytes)
         if database

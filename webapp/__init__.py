@@ -18,12 +18,14 @@ from webapp.api import (
     chat,
     documents,
     jobs,
+    memory,
     notifications,
     ops,
     research,
     schedules,
     statistics,
     usage,
+    user_data,
     webhooks,
 )
 from webapp.api import batches as batches_api
@@ -47,6 +49,8 @@ BLUEPRINTS = (
     webhooks.bp,
     notifications.bp,
     chat.bp,
+    memory.bp,
+    user_data.bp,
     canvases.bp,
     agents.bp,
     usage.bp,

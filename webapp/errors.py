@@ -48,11 +48,14 @@ from jobs.domain.notifications import BadContext, TextTooLong, UnknownEvent
 from jobs.providers.errors import ProviderError
 from jobs.research import ModelNotServed, NoSource
 from jobs.stores.blobs import StorageError, StorageFull
-from jobs.stores.conversations import LimitReached, SessionNotFound
+from jobs.stores.conversations import SessionNotFound
 from jobs.stores.database import is_away
+from jobs.stores.exports import ExportNotFound, ExportNotReady
+from jobs.stores.memories import MemoryNotFound
 from jobs.stores.notifications import NotificationNotFound
 from jobs.stores.research import ResearchNotFound
 from jobs.stores.schedules import ScheduleExists, ScheduleNotFound, ScheduleReadOnly, TooManySchedules
+from jobs.stores.user_stats import LimitReached
 from jobs.stores.users import UserExists, UserNotFound
 from jobs.webhooks import NoWebhook, NoWebhookSecret, WebhookUrlRefused
 from webapp.sse import TooManyStreams
@@ -70,6 +73,8 @@ STATUSES: dict[type[Exception], int] = {
     NotificationNotFound: 404,
     ResearchNotFound: 404,
     SessionNotFound: 404,
+    MemoryNotFound: 404,
+    ExportNotFound: 404,
     UserNotFound: 404,
     NoWebhookSecret: 404,
     BatchNotFound: 404,
@@ -85,6 +90,7 @@ STATUSES: dict[type[Exception], int] = {
     TooManySchedules: 409,
     TooManyWebhooks: 409,
     UserExists: 409,
+    ExportNotReady: 409,
     NodeExists: 409,
     EdgeExists: 409,
     TooManyCanvases: 409,

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask, Request, abort, g, request
 from flask import Response as FlaskResponse
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, from_json
 
 from config import Config
@@ -16,6 +16,16 @@ BATCHES_PATH = "/batches"
 CANVASES_FOLDER = "/canvases/"
 FORM_OVERHEAD = 64 * 1024  # multipart boundaries and part headers around the file
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def without_nul(text: str) -> str:
+    """Return a text that every database takes. Raises ValueError if it holds NUL, which PostgreSQL does not."""
+    if "\0" in text:
+        raise ValueError("the character NUL is not allowed here")
+    return text
+
+
+Storable = AfterValidator(without_nul)
 
 
 class StrictRequest(Request):

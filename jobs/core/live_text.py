@@ -8,9 +8,10 @@ makes it right. docs/decisions/0018-research.md has the reasons.
 
 import time
 from collections.abc import Callable, Iterable
+from uuid import uuid4
 
 from jobs.core.context import JobContext
-from jobs.core.events import Event, read_events
+from jobs.core.events import Event, become_writer, read_events
 
 OUTPUT = "output"
 GATHER_SECONDS = 0.04  # of writing that go out together
@@ -22,11 +23,14 @@ class LiveText:
     """A job's text, as it is written and as its readers have it.
 
     Begin it anew in each attempt and write the same text again: as far as readers have that already, nothing is sent.
+    The newest one is the only one that is heard: an older attempt that goes on is interrupted.
     """
 
     def __init__(self, ctx: JobContext, clock: Callable[[], float] = time.monotonic) -> None:
         self._ctx = ctx
         self._clock = clock
+        self._writer = uuid4().hex
+        become_writer(ctx.services.redis, ctx.tenant, ctx.job_id, self._writer)  # before the look at what was told
         events = read_events(ctx.services.redis, ctx.tenant, ctx.job_id)
         self._told = pieces_of(events)
         self._same = 0  # of these, those that the text begins with
@@ -84,7 +88,7 @@ class LiveText:
 
     def _send(self, rest: str) -> None:
         for piece in cuts_of(rest):
-            self._ctx.emit(OUTPUT, {"n": self._same, "text": piece})
+            self._ctx.emit(OUTPUT, {"n": self._same, "text": piece}, writer=self._writer)
             self._told[self._same :] = [piece]
             self._same += 1
             self._events += 1

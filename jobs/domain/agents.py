@@ -1,4 +1,4 @@
-"""Agents: named prompts with checked input and output. All of them are declared here, and nowhere else.
+"""Agents: named prompts with checked input and output. Those that clients may ask are declared here, and nowhere else.
 
 A new agent is a model for what it is given, one for what it answers, and an `Agent` in `AGENTS`.
 """

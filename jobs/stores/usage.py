@@ -1,19 +1,41 @@
-"""The use of language models: a row for each call, summed by day, user or model."""
+"""The use of language models: a row for each call, summed by day, user or model.
+
+Rows of days that are over are added to daily sums, in the transaction that marks them. So each call counts once, as a
+row or in a sum, whatever runs twice or dies in between; and old rows may go.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, case, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    Table,
+    case,
+    delete,
+    func,
+    literal,
+    select,
+    union_all,
+    update,
+)
 
 from jobs.domain.usage import PriceTable, Usage
-from jobs.stores.database import Database, inserted
+from jobs.stores.database import Database, insert_into, inserted
+from jobs.stores.schema import is_live, usage_days
 from jobs.stores.schema import usage as table
 
 MAX_MODEL_CHARS = 200
+ROUND = 1000  # rows in one transaction
 
 By = Literal["day", "user", "model"]
-_GROUPS = {"day": table.c.day, "user": table.c.user_id, "model": table.c.model}
+_GROUPS = {"day": "day", "user": "user_id", "model": "model"}
+_OF_A_SUM = [column.name for column in usage_days.primary_key]
+_COUNTS = ("calls", "prompt_tokens", "completion_tokens", "estimated", "priced")
 
 
 @dataclass(frozen=True)
@@ -71,14 +93,16 @@ class UsageStore:
         name = model.replace("\0", "")[:MAX_MODEL_CHARS]  # an endpoint may say anything
         row: dict[str, Any] = {"tenant": tenant, "key": key, "user_id": user_id or "", "model": name, "source": source}
         row |= {"day": now.date(), "created_at": now, "currency": self.prices.currency}
-        return inserted(connection, table, row | vars(usage) | {"cost": self.prices.cost(model, usage)})
+        row |= {"cost": self.prices.cost(model, usage), "rolled_up": False}
+        return inserted(connection, table, row | vars(usage))
 
     def totals(
         self, tenant: str, by: By, which: UsageFilter, *, after: date | str | None = None, limit: int = 20
     ) -> list[Total]:
         """Return sums by day (newest first), user or model (by name), from right after a group on."""
-        group: ColumnElement[Any] = _GROUPS[by]
-        query = select(group.label("group"), *self._sums()).where(*_conditions(tenant, which)).group_by(group)
+        calls = _calls(tenant, which)
+        group = calls.c[_GROUPS[by]]
+        query = select(group.label("group"), *self._sums(calls)).group_by(group)
         if after is not None:
             query = query.where(group < after if by == "day" else group > after)
         with self._database.read() as connection:
@@ -87,31 +111,90 @@ class UsageStore:
 
     def total(self, tenant: str, which: UsageFilter) -> Total:
         """Return the sums over all calls that are meant."""
-        query = select(*self._sums()).where(*_conditions(tenant, which))
         with self._database.read() as connection:
-            return _total(connection.execute(query).one())
+            return _total(connection.execute(select(*self._sums(_calls(tenant, which)))).one())
 
-    def _sums(self) -> list[ColumnElement[Any]]:
+    def of_user(self, tenant: str, user_id: str) -> list[dict[str, Any]]:
+        """Return what a user's calls came to, by day, model, capability and currency, oldest first."""
+        calls = _calls(tenant, UsageFilter(user_id=user_id))
+        groups = [calls.c[name] for name in ("day", "model", "source", "currency")]
+        sums = [func.sum(calls.c[name]).label(name) for name in (*_COUNTS, "cost")]
+        with self._database.read() as connection:
+            rows = connection.execute(select(*groups, *sums).group_by(*groups).order_by(*groups)).mappings()
+            return [dict(row) for row in rows]
+
+    def roll_up(self, before: date) -> int:
+        """Add calls of days before one to the sums of their days, some in one transaction; return how many it was."""
+        some = select(table.c.number).where(is_live, table.c.day < before).order_by(table.c.number).limit(ROUND)
+        locked = some.with_for_update(skip_locked=True).scalar_subquery()
+        with self._database.write() as connection:
+            taken = update(table).where(table.c.number.in_(locked)).values(rolled_up=True).returning(table.c.number)
+            numbers = connection.execute(taken).scalars().all()
+            if numbers:
+                _add(connection, select(*_as_sums()).where(table.c.number.in_(numbers)))
+        return len(numbers)
+
+    def forget_calls(self, before: date) -> int:
+        """Delete calls of days before one, some at once; their sums stay. Returns how many it was."""
+        some = select(table.c.number).where(table.c.rolled_up, table.c.day < before).limit(ROUND).scalar_subquery()
+        with self._database.write() as connection:
+            return connection.execute(delete(table).where(table.c.number.in_(some))).rowcount
+
+    def anonymize(self, tenant: str, user_id: str) -> None:
+        """Make a user's calls those of no user: what they cost stays in the sums."""
+        with self._database.write() as connection:
+            mine = (table.c.tenant == tenant) & (table.c.user_id == user_id)
+            connection.execute(update(table).where(mine).values(user_id=""))  # first: waits for a roll-up of them
+            of_user = (usage_days.c.tenant == tenant) & (usage_days.c.user_id == user_id)
+            columns = [literal("").label(c.name) if c.name == "user_id" else c for c in usage_days.c]
+            _add(connection, select(*columns).where(of_user))
+            connection.execute(delete(usage_days).where(of_user))
+
+    def _sums(self, calls: FromClause) -> list[ColumnElement[Any]]:
         # What was recorded in another currency cannot be added to this one's.
-        cost = case((table.c.currency == self.prices.currency, table.c.cost))
-        return [
-            func.count().label("calls"),
-            func.coalesce(func.sum(table.c.prompt_tokens), 0).label("prompt_tokens"),
-            func.coalesce(func.sum(table.c.completion_tokens), 0).label("completion_tokens"),
-            func.count(case((table.c.estimated, 1))).label("estimated"),
-            func.sum(cost).label("cost"),
-            func.count(cost).label("priced"),
-        ]
+        here = calls.c.currency == self.prices.currency
+        sums = {name: func.coalesce(func.sum(calls.c[name]), 0).label(name) for name in _COUNTS[:-1]}
+        priced = func.coalesce(func.sum(case((here, calls.c.priced), else_=0)), 0).label("priced")
+        return [*sums.values(), func.sum(case((here, calls.c.cost))).label("cost"), priced]
 
 
-def _conditions(tenant: str, which: UsageFilter) -> list[ColumnElement[bool]]:
+def _calls(tenant: str, which: UsageFilter) -> FromClause:
+    """Return the calls that are meant: the sums of days, and the rows that are in none yet, in one snapshot."""
+    live = select(*_as_sums()).where(is_live, *_conditions(table, tenant, which))
+    summed = select(*usage_days.c).where(*_conditions(usage_days, tenant, which))
+    return union_all(live, summed).subquery()
+
+
+def _as_sums() -> list[ColumnElement[Any]]:
+    """Return the columns of `usage_days` as a row of `usage` has them."""
+    priced = table.c.cost.is_not(None)
+    own: dict[str, ColumnElement[Any]] = {"calls": literal(1), "priced": case((priced, 1), else_=0)}
+    own["estimated"] = case((table.c.estimated, 1), else_=0)
+    names = [column.name for column in usage_days.c]
+    return [(own[name] if name in own else table.c[name]).label(name) for name in names]
+
+
+def _add(connection: Connection, calls: Select[Any]) -> None:
+    """Add calls, in the columns of `usage_days`, to the sums of their days."""
+    each = calls.subquery()
+    sums = [func.sum(each.c[name]).label(name) for name in (*_COUNTS, "cost")]
+    grouped = select(*(each.c[name] for name in _OF_A_SUM), *sums).where(literal(True))
+    grouped = grouped.group_by(*(each.c[name] for name in _OF_A_SUM))
+    new = insert_into(connection, usage_days).from_select([*_OF_A_SUM, *_COUNTS, "cost"], grouped)
+    old, added = usage_days.c, new.excluded
+    more: dict[str, Any] = {name: old[name] + added[name] for name in _COUNTS}
+    more["cost"] = func.coalesce(old.cost + added.cost, old.cost, added.cost)
+    connection.execute(new.on_conflict_do_update(index_elements=_OF_A_SUM, set_=more))
+
+
+def _conditions(calls: Table, tenant: str, which: UsageFilter) -> list[ColumnElement[bool]]:
     same = {"user_id": which.user_id, "model": which.model, "source": which.source}
-    found = [table.c[name] == value for name, value in same.items() if value is not None]
+    found = [calls.c[name] == value for name, value in same.items() if value is not None]
     if which.since is not None:
-        found.append(table.c.day >= which.since)
+        found.append(calls.c.day >= which.since)
     if which.until is not None:
-        found.append(table.c.day <= which.until)
-    return [table.c.tenant == tenant, *found]
+        found.append(calls.c.day <= which.until)
+    return [calls.c.tenant == tenant, *found]
 
 
 def _total(row: Row[Any]) -> Total:

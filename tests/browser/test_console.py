@@ -87,10 +87,24 @@ def test_what_a_job_says_is_shown_as_it_comes_and_never_runs(
     assert page.run("document.querySelectorAll('main img, main script').length") == 0
 
 
+def test_a_chat_is_answered_piece_by_piece_and_its_texts_never_run(address: str, page: Page) -> None:
+    """In one session: the second question is answered from what was said before it."""
+    page.open(f"{address}/#/chat", "document.querySelector('#chat-message')")
+    for number, text in enumerate(("My name is Ada.", ATTACK, "What is my name?"), 1):
+        page.run(f"document.querySelector('#chat-message').value = {json.dumps(text)}")
+        page.click("form.talk button")
+        page.wait_for(f"document.querySelectorAll('#talk a').length === {number}")
+    assert "You said before: My name is Ada." in page.text()
+    assert ATTACK in page.text()
+    assert page.run("window.hacked") is None
+    assert page.run("document.querySelectorAll('main img, main script').length") == 0
+    assert page.problems() == []
+
+
 def test_every_view_opens_in_both_languages(address: str, page: Page) -> None:
     """Without an error in the browser's log."""
     page.open(address, "document.querySelector('main h1')")
-    for view in ("documents", "research", "notifications", "service", "jobs"):
+    for view in ("documents", "chat", "research", "notifications", "service", "jobs"):
         page.run(f"location.hash = '#/{view}'")
         page.wait_for(
             f"document.querySelector('nav a[href=\"#/{view}\"][aria-current]') && document.querySelector('h1')"

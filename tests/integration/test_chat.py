@@ -1,61 +1,47 @@
-"""Conversations over real processes: logged and counted to the unit, whatever dies."""
+"""Conversations over real processes: logged and counted to the unit, whatever dies; exported and deleted."""
 
-import os
-import signal
-import time
-from concurrent.futures import ThreadPoolExecutor
+import json
 
 import httpx2
 
+from tests.integration.chats import chat_over_kills
 from tests.integration.conftest import StartStack
 
 CHATS = 1500
-USERS = 7
 KILLS = 5
-SECONDS = 90.0
 
 
 def test_every_conversation_is_logged_and_counted_once_while_workers_are_killed(start_stack: StartStack) -> None:
-    """The sums of the answers, of the log and of the statistics agree, in conversations and in tokens."""
-    stack = start_stack(worker_ttl=5)
-    with httpx2.Client(base_url=stack.url, timeout=40) as client:
-
-        def chat(number: int) -> tuple[int, int]:
-            said = client.post(
-                "/chat", json={"user_id": number % USERS, "message": f"你好 {number}"}
-            ).raise_for_status()
-            tokens = said.json()["tokens"]
-            return number % USERS, tokens["prompt"] + tokens["completion"]
-
-        with ThreadPoolExecutor(4) as pool:
-            answers = pool.map(chat, range(CHATS))
-            for _ in range(KILLS):
-                time.sleep(1)  # the load goes on meanwhile: the kills fall where they fall
-                os.kill(stack.processes.pids["worker"], signal.SIGKILL)
-                assert stack.processes.ended(10)
-                stack.start_process("worker")
-            expected = [(0, 0)] * USERS
-            for user, tokens in answers:
-                expected[user] = (expected[user][0] + 1, expected[user][1] + tokens)
-        until = time.monotonic() + SECONDS
-        while (found := [figures(client, user) for user in range(USERS)]) != expected:
-            assert time.monotonic() < until, (found, expected)
-        assert [len(history(client, user)) for user in range(USERS)] == [count for count, _ in expected]
+    """Answers, log, statistics and sessions agree, in conversations and in tokens; in far fewer transactions."""
+    figures = chat_over_kills(start_stack(worker_ttl=5), CHATS, KILLS)
+    assert figures.agree, figures
+    assert figures.logging_transactions < CHATS / 5
 
 
-def figures(client: httpx2.Client, user: int) -> tuple[int, int]:
-    stats = client.get(f"/stats/{user}").raise_for_status().json()
-    return stats["total_conversations"], stats["total_tokens"]
+def test_a_users_data_is_remembered_analyzed_exported_and_deleted(client: httpx2.Client) -> None:
+    """The way of the documentation's curl lines, over real workers and their isolated processes."""
+    said = {"user_id": "u-1", "session_id": "u-1-monday"}
+    chat = client.post("/chat", json=said | {"message": "我叫王伟，是一名护士。"}).raise_for_status().json()
+    finish(client, chat["background_task_id"])
+    memorized = client.post("/memorize", json=said).raise_for_status().json()["task_id"]
+    assert finish(client, memorized)["result"]["new"] == 1
+    assert [each["text"] for each in client.get("/memory/u-1").json()["memories"]] == ["我叫王伟，是一名护士。"]
+    analysis = next(each["id"] for each in client.get("/jobs?type=conversations.analyze").json()["jobs"])
+    finish(client, analysis)
+    assert client.get("/history/u-1/analysis").json()["sessions"][0]["analysis"]["model"] == "built-in"
+    export = client.post("/users/u-1/export", json={"format": "jsonl"}).raise_for_status().json()
+    assert finish(client, export["task_id"])["state"] == "completed"
+    lines = client.get(export["file"]).raise_for_status().text.splitlines()
+    assert {json.loads(line)["kind"] for line in lines} == {"conversation", "memory", "session", "statistics"}
+    erased = client.delete("/users/u-1/data").raise_for_status().json()["task_id"]
+    assert finish(client, erased)["result"]["exports"] == 1
+    assert client.get(export["file"]).status_code == 404
+    assert client.get("/history/u-1").json()["conversations"] == []
+    assert client.get("/memory/u-1").json()["memories"] == []
 
 
-def history(client: httpx2.Client, user: int) -> set[str]:
-    """Return all of a user's messages."""
-    found: list[str] = []
-    cursor = ""
-    while True:
-        page = client.get(f"/history/{user}?limit=100{cursor}").raise_for_status().json()
-        found += [each["message"] for each in page["conversations"]]
-        if not page["next_cursor"]:
-            assert len(found) == len(set(found))
-            return set(found)
-        cursor = f"&cursor={page['next_cursor']}"
+def finish(client: httpx2.Client, job_id: str) -> dict[str, object]:
+    """Wait for a job's end, and return it."""
+    ended: dict[str, object] = client.get(f"/jobs/{job_id}?wait=30").raise_for_status().json()
+    assert ended["state"] == "completed", ended
+    return ended

@@ -3,11 +3,14 @@
 It is small, and makes citations up: what is proved is the protocol, and that nothing made up gets through.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
 from xllamacpp import CommonParams, Server
 
@@ -18,6 +21,7 @@ from jobs.providers.llm import LanguageModel, Message, build_language_model
 from jobs.stores.database import Database
 from jobs.stores.migrate import upgrade
 from jobs.stores.search import SearchIndex
+from tests.integration.conftest import StartStack
 from tests.library import add_document, answering_services, embed_all
 
 PAGES = ["Every employee has 28 days of annual leave a year.", "Leave requests are entered in the portal."]
@@ -85,3 +89,30 @@ def test_no_made_up_citation_gets_through(model: LanguageModel, tmp_path: Path) 
     assert {int(n) for n in re.findall(r"\[(\d+)\]", result.text)} <= set(range(1, len(result.citations) + 1))
     assert {c.passage for c in result.citations} <= set(PAGES)
     database.engine.dispose()
+
+
+def test_it_chats_over_http_and_is_logged_with_its_own_tokens(address: str, start_stack: StartStack) -> None:
+    """As JSON and as a stream: the pieces are the answer, the counts are the server's, the second knows the first."""
+    stack = start_stack(llm_url=address, llm_model="smollm2", chat_max_tokens=LONGEST_REPLY, chat_analysis="built-in")
+    said = {"user_id": 1, "session_id": "s"}
+    with httpx2.Client(base_url=stack.url, timeout=60) as client:
+        first = client.post("/chat", json=said | {"message": "Say hello."}).raise_for_status()
+        assert first.headers["X-Model-Name"] == first.json()["model"] == "smollm2"
+        frames = streamed(client, said | {"message": "And now say goodbye."})
+        done = client.get(f"/jobs/{first.json()['background_task_id']}?wait=20").json()
+        last = client.get(f"/jobs/{frames[-1]['background_task_id']}?wait=20").json()
+        assert {done["state"], last["state"]} == {"completed"}
+        history = client.get("/history/1").json()["conversations"]
+        total = client.get("/stats/1").json()["total_tokens"]
+    assert "".join(frame["text"] for frame in frames[:-1]) == frames[-1]["response"]
+    tokens = [first.json()["tokens"], frames[-1]["tokens"]]
+    assert [each["estimated"] for each in tokens] == [False, False]
+    assert 0 < tokens[0]["prompt"] < tokens[1]["prompt"]  # it was told the first exchange too
+    assert [each["response"] for each in history] == [frames[-1]["response"], first.json()["response"]]
+    assert total == sum(each["prompt"] + each["completion"] for each in tokens)
+
+
+def streamed(client: httpx2.Client, body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what the events of a streamed chat hold."""
+    with client.stream("POST", "/chat", json=body, headers={"Accept": "text/event-stream"}) as response:
+        return [json.loads(line.removeprefix("data: ")) for line in response.iter_lines() if line.startswith("data: ")]

@@ -75,7 +75,7 @@ class Running:
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
     """A stack that is up."""
-    stack = Running(PORT=str(free_port()), DATA_DIR=str(tmp_path / "var"), WEB_CONCURRENCY="1")
+    stack = Running(PORT=str(free_port()), DATA_DIR=str(tmp_path / "var"), WEB_CONCURRENCY="1", WORKER_CONCURRENCY="1")
     with stack.process:
         try:
             stack.wait_for("Ctrl-C stops everything")

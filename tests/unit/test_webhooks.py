@@ -41,7 +41,7 @@ def hook() -> Iterator[Receiver]:
 
 @pytest.fixture
 def services(fake_redis: Redis, sqlite_database: Database) -> Services:
-    config = load_config(webhook_secret=SECRET, webhook_allow_private=True, webhook_timeout=0.3)
+    config = load_config(webhook_secret=SECRET, webhook_allow_private=True, webhook_timeout=1.0)
     return engine_services(fake_redis, config, sqlite_database)
 
 

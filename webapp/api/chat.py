@@ -9,17 +9,20 @@ from flask import Response, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from jobs.conversations import Asked, Chat, Reply, chat
+from jobs.chat import Asked, Chat, Reply, chat
 from jobs.providers.errors import ProviderError
 from jobs.stores.conversations import Conversation
+from jobs.stores.sessions import Session
 from webapp.api.jobs import ListQuery
 from webapp.api.users import UserId, as_given, as_number
 from webapp.extension import offstage
+from webapp.requests import Storable
 from webapp.responses import MAX_PAGE, decode_cursor, encode_cursor, row_id
 
 bp = APIBlueprint("chat", __name__, abp_tags=[Tag(name="chat", description="Chat, history, statistics")])
 
 SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Topic = Annotated[str, Field(max_length=200), Storable]
 DocumentId = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
@@ -30,16 +33,16 @@ class ChatBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     user_id: UserId
-    message: str = Field(min_length=1, max_length=8000)
+    message: Annotated[str, Field(min_length=1, max_length=8000), Storable]
     session_id: SessionId | None = None
-    topic: str | None = Field(default=None, max_length=200)
+    topic: Topic | None = None
     document_ids: list[DocumentId] | None = Field(default=None, max_length=20)
 
 
 class UserPath(BaseModel):
     """A user's id."""
 
-    user_id: str = Field(max_length=100)
+    user_id: Annotated[str, Field(max_length=100), Storable]
 
 
 class HistoryQuery(ListQuery):
@@ -49,7 +52,13 @@ class HistoryQuery(ListQuery):
     session_id: SessionId | None = None
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
-    q: str | None = Field(default=None, max_length=200)
+    q: Annotated[str, Field(max_length=200), Storable] | None = None
+
+
+class AnalysisQuery(ListQuery):
+    """Which sessions: all of the user's, or one."""
+
+    session_id: SessionId | None = None
 
 
 @bp.post("/chat")
@@ -72,7 +81,7 @@ def send_message(body: ChatBody) -> Response:
 @bp.get("/stats/<string:user_id>")
 def get_stats(path: UserPath) -> Response:
     """Return how much a user has used; zeros, of one who is not known."""
-    stats = offstage().services.conversations.stats(g.tenant, path.user_id)
+    stats = offstage().services.user_stats.get(g.tenant, path.user_id)
     last = stats.last_conversation_at
     return jsonify(
         user_id=as_number(path.user_id),
@@ -100,6 +109,31 @@ def get_history(path: UserPath, query: HistoryQuery) -> Response:
     return jsonify(
         user_id=as_number(path.user_id), conversations=[conversation_json(each) for each in page], next_cursor=cursor
     )
+
+
+@bp.get("/history/<string:user_id>/analysis")
+def get_analysis(path: UserPath, query: AnalysisQuery) -> Response:
+    """List a user's sessions, those that grew last first, each with its analysis: null until there is one."""
+    limit, before = min(query.limit, MAX_PAGE), decode_cursor(query.cursor, row_id)
+    store = offstage().services.sessions
+    page = store.list(g.tenant, path.user_id, before=before, limit=limit, session_id=query.session_id)
+    cursor = encode_cursor(page[-1].last_number) if len(page) == limit else None
+    return jsonify(user_id=as_number(path.user_id), sessions=[session_json(each) for each in page], next_cursor=cursor)
+
+
+def session_json(session: Session) -> dict[str, Any]:
+    """Return a session with its analysis; `model` says who made it."""
+    analysis = session.analysis and {
+        **session.analysis.model_dump(),
+        "model": session.analysis_model,
+        "analyzed_at": session.analyzed_at and session.analyzed_at.isoformat(),
+    }
+    return {
+        "session_id": session.session_id,
+        "topic": session.topic,
+        "exchanges": session.exchanges,
+        "analysis": analysis,
+    }
 
 
 def reply_json(reply: Reply, asked: Asked, user_id: Any) -> dict[str, Any]:

@@ -6,24 +6,19 @@ from typing import Annotated, Any
 
 from flask import Response, g, jsonify
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from jobs.domain.usage import cost_text
 from jobs.stores.usage import By, Total, UsageFilter
 from webapp.api.jobs import ListQuery
 from webapp.extension import offstage
+from webapp.requests import Storable, without_nul
 from webapp.responses import MAX_PAGE, decode_cursor, encode_cursor
 
 bp = APIBlueprint("usage", __name__, abp_tags=[Tag(name="usage", description="Tokens and cost of model calls")])
 
 
-def _storable(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("the character NUL is in no name")
-    return text
-
-
-Name = Annotated[str, Field(max_length=200), AfterValidator(_storable)]
+Name = Annotated[str, Field(max_length=200), Storable]
 
 
 class UsageQuery(ListQuery):
@@ -56,7 +51,7 @@ def _group(by: By, place: str) -> date | str:
     kind, _, group = place.partition(":")
     if kind != by:
         raise ValueError(place)
-    return date.fromisoformat(group) if by == "day" else _storable(group)
+    return date.fromisoformat(group) if by == "day" else without_nul(group)
 
 
 def _shown(group: date | str | None) -> str | None:

@@ -5,13 +5,15 @@ The migrations in `migrations/versions` create them; a test holds the two agains
 
 from jobs.stores.schema.base import Id, metadata
 from jobs.stores.schema.canvases import canvas_versions, canvases
-from jobs.stores.schema.conversations import conversations, pending_conversations, user_stats
+from jobs.stores.schema.conversations import conversations, has_grown, pending_conversations, sessions, user_stats
 from jobs.stores.schema.documents import documents, is_hidden, is_shown, pages, passages, vectors
 from jobs.stores.schema.effects import effects
+from jobs.stores.schema.exports import exports
+from jobs.stores.schema.memories import memories, pending_memories
 from jobs.stores.schema.notifications import deliveries, notifications, users
 from jobs.stores.schema.research import research
 from jobs.stores.schema.schedules import schedules
-from jobs.stores.schema.usage import usage
+from jobs.stores.schema.usage import is_live, usage, usage_days
 from jobs.stores.schema.work import batches, is_untold, requests, work
 
 # `passage_terms` is an FTS5 table with its shadow tables on SQLite, a table with a tsvector on PostgreSQL.
@@ -32,19 +34,26 @@ __all__ = [
     "deliveries",
     "documents",
     "effects",
+    "exports",
+    "has_grown",
     "is_hidden",
+    "is_live",
     "is_ours",
     "is_shown",
     "is_untold",
+    "memories",
     "metadata",
     "notifications",
     "pages",
     "passages",
     "pending_conversations",
+    "pending_memories",
     "requests",
     "research",
     "schedules",
+    "sessions",
     "usage",
+    "usage_days",
     "user_stats",
     "users",
     "vectors",

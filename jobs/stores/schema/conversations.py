@@ -31,6 +31,7 @@ pending_conversations = Table(
     metadata,
     Column("number", Id, primary_key=True),
     Column("tenant", String(64), nullable=False),
+    Column("user_id", String(100), nullable=False),
     Column("session_id", String(64), nullable=False),
     Column("content", Text, nullable=False),  # JSON, as the columns of `conversations`
     Column("reserved_tokens", Integer, nullable=False),  # of the user's day, to be settled with those that were used
@@ -52,4 +53,31 @@ user_stats = Table(
     Column("day", String(10), nullable=False),  # of the two below, UTC
     Column("day_conversations", BigInteger, nullable=False),
     Column("day_tokens", BigInteger, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("user_id", String(100), primary_key=True),
+    Column("session_id", String(64), primary_key=True),
+    Column("topic", String(200)),  # the newest that was given
+    Column("exchanges", BigInteger, nullable=False),
+    Column("last_number", BigInteger, nullable=False),  # of its newest conversation
+    Column("memorized", BigInteger, nullable=False),  # exchanges that were handed to the user's memory
+    Column("analyzed_number", BigInteger, nullable=False),  # up to which conversation; 0: not yet
+    Column("claimed_by", String(32)),  # the job that analyzes it
+    Column("claimed_until", BigInteger, nullable=False),  # seconds since 1970
+    Column("analysis", Text),  # JSON
+    Column("analysis_model", String(200)),
+    Column("analyzed_at", DateTime(timezone=True)),
+    Index(None, "tenant", "user_id", "last_number"),
+)
+has_grown = sessions.c.analyzed_number < sessions.c.last_number
+Index(
+    "ix_sessions_grown",
+    sessions.c.tenant,
+    sessions.c.last_number,
+    sqlite_where=has_grown,
+    postgresql_where=has_grown,
 )

@@ -13,6 +13,7 @@ from redis import Redis
 from config import load_config
 from jobs.core.client import JobClient
 from jobs.core.context import JobContext
+from jobs.core.errors import Interrupted
 from jobs.core.events import FROM_START, Event, add_event, order, read_events
 from jobs.core.keys import events as stream
 from jobs.core.live_text import GATHER_SECONDS, MAX_PIECE_CHARS, LiveText, pieces_of
@@ -154,6 +155,8 @@ def test_a_reader_of_a_wiped_redis_forgets_what_it_had(begin: Callable[..., Live
     fake_redis.flushall()
     while time.time() * 1000 < order(reader.last)[0] + 1:  # ids are times: nobody wipes Redis within a millisecond
         pass
+    with pytest.raises(Interrupted):
+        first.write("And more.")
     second = begin(every_piece())
     second.write("Another one.")
     second.end()
@@ -173,6 +176,21 @@ def test_a_reader_who_saw_what_redis_lost_gets_nothing_twice(begin: Callable[...
     second.write("One. Two. Three. Four.")
     second.end()
     assert reader.look() == Reader(fake_redis).look() == "One. Two. Three. Four."
+
+
+def test_an_attempt_that_was_taken_for_dead_falls_silent(begin: Callable[..., LiveText], fake_redis: Redis) -> None:
+    """Its machine slept; when it wakes, another attempt has written on, and would be cut off by its words."""
+    sleeper = begin(every_piece())
+    sleeper.write("One. ")
+    second = begin(every_piece())
+    for piece in ("One. ", "Two. ", "Three."):
+        second.write(piece)
+    with pytest.raises(Interrupted):
+        sleeper.write("Zwei. ")
+    second.end()
+    with pytest.raises(Interrupted):
+        sleeper.end()
+    assert Reader(fake_redis).look() == "One. Two. Three."
 
 
 @pytest.mark.parametrize("limits", [{"max_events": 20}, {"max_events_bytes": 2**20}])

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from sqlalchemy import inspect, text
 from jobs.stores.database import Database
 from jobs.stores.migrate import MIGRATIONS, migrating, upgrade
 from jobs.stores.schema import is_ours, metadata
+from jobs.stores.sessions import SessionStore
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -60,6 +62,24 @@ def test_a_migration_can_be_taken_back(url: str) -> None:
         settings.set_main_option("script_location", str(MIGRATIONS))
         command.downgrade(settings, "base")
     assert _tables(url) == {"alembic_version"}
+
+
+def test_conversations_from_before_have_their_sessions(url: str) -> None:
+    """Counted as memorized and analyzed: an upgrade asks no model anything."""
+    upgrade(url, "0008")
+    database = Database(url)
+    with database.write() as connection:
+        for number in range(3):
+            values = {"tenant": "a", "user_id": "1", "session_id": "s", "message": "x", "response": "y", "model": "m"}
+            counts = {"cut_off": False, "prompt_tokens": 1, "completion_tokens": number, "estimated": True}
+            names = [*values, *counts, "response_time", "created_at"]
+            row = values | counts | {"response_time": 0.1, "created_at": datetime(2026, 1, 31, tzinfo=UTC)}
+            into = f"INSERT INTO conversations ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})"
+            connection.execute(text(into), row)
+    upgrade(url)
+    [session] = SessionStore(database).list("a", "1")
+    assert (session.session_id, session.exchanges, SessionStore(database).claim("a", "j", 9)) == ("s", 3, [])
+    database.engine.dispose()
 
 
 def test_a_failed_migration_leaves_nothing(url: str) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from jobs.domain.usage import Price, PriceTable, Usage
 from jobs.stores.database import Database
@@ -116,3 +116,109 @@ def test_a_model_may_call_itself_anything(store: UsageStore) -> None:
     """What an endpoint says is cut to what a database holds."""
     assert record(store, "1", model="m\0" * 500)
     assert store.totals("a", "model", ALL)[0].group == "m" * 200
+
+
+def every_sum(store: UsageStore) -> list[object]:
+    """Return what a client can see of the sums, in every grouping and of every part."""
+    some = [ALL, UsageFilter(user_id="1001"), UsageFilter(source="chat"), UsageFilter(model="small", until=TODAY)]
+    return [
+        (store.total("a", which), [store.totals("a", by, which) for by in ("day", "user", "model")]) for which in some
+    ]
+
+
+def roll_up(store: UsageStore) -> int:
+    total = 0
+    while rolled := store.roll_up(TODAY):
+        total += rolled
+    return total
+
+
+def test_rolled_up_days_sum_to_the_unit_what_their_calls_do(store: UsageStore, database: Database) -> None:
+    """Nothing changes in any answer: not by the roll-up, not by a second one, not when the calls are gone."""
+    for number, days in enumerate((0, 1, 1, 2, 2, 2)):
+        record(store, str(number), user_id=("1001", "王伟", None)[number % 3], model=("small", "free-form")[number % 2])
+        age(database, str(number), days)
+    before = every_sum(store)
+    assert roll_up(store) == 5  # today is not over
+    assert every_sum(store) == before
+    record(store, "late", user_id="1001")
+    age(database, "late", 2)
+    late = every_sum(store)
+    assert (roll_up(store), roll_up(store)) == (1, 0)
+    assert every_sum(store) == late
+    assert store.forget_calls(TODAY) == 6
+    assert every_sum(store) == late
+
+
+def test_eight_roll_ups_at_once_count_each_call_once(store: UsageStore, database: Database) -> None:
+    for number in range(40):
+        record(store, str(number))
+    with database.write() as connection:
+        connection.execute(update(table).values(day=TODAY - timedelta(days=1)))
+    before = every_sum(store)
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(lambda _: store.roll_up(TODAY), range(8))) == 40
+    assert every_sum(store) == before
+
+
+def test_a_roll_up_that_dies_half_way_has_not_happened(store: UsageStore, database: Database) -> None:
+    """The calls are marked and added in one transaction."""
+    record(store, "1")
+    age(database, "1", 1)
+    before = every_sum(store)
+
+    def die(_c: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT INTO usage_days"):
+            raise KeyboardInterrupt
+
+    event.listen(database.engine, "before_cursor_execute", die)
+    with pytest.raises(KeyboardInterrupt):
+        store.roll_up(TODAY)
+    event.remove(database.engine, "before_cursor_execute", die)
+    assert every_sum(store) == before
+    assert (store.roll_up(TODAY), every_sum(store)) == (1, before)
+
+
+def test_a_cost_in_another_currency_stays_out_of_the_sums_of_days_too(store: UsageStore, database: Database) -> None:
+    """It counts as unpriced, before and after; back in that currency it is there."""
+    euros = UsageStore(database, PriceTable({"small": Price(Decimal(1), Decimal(1))}, "EUR"))
+    record(euros, "1")
+    record(store, "2")
+    with database.write() as connection:
+        connection.execute(update(table).values(day=TODAY - timedelta(days=1)))
+    before = [store.total("a", ALL), euros.total("a", ALL)]
+    assert [total.unpriced for total in before] == [1, 1]
+    assert roll_up(store) == 2
+    assert [store.total("a", ALL), euros.total("a", ALL)] == before
+
+
+def test_a_user_is_taken_out_and_the_sums_stay(store: UsageStore, database: Database) -> None:
+    """Of calls and of days, of this tenant only; done again it changes nothing."""
+    for number, user_id in enumerate(("1001", None, "1001", "2")):
+        record(store, str(number), user_id=user_id)
+    age(database, "0", 1)
+    age(database, "1", 1)
+    record(store, "0", tenant="b")
+    roll_up(store)
+    before = store.total("a", ALL)
+    for _ in range(2):
+        store.anonymize("a", "1001")
+        assert {each.group: each.calls for each in store.totals("a", "user", ALL)} == {"": 3, "2": 1}
+    assert store.total("a", ALL) == before
+    assert store.total("b", UsageFilter(user_id="1001")).calls == 1
+
+
+def test_what_a_user_has_used_is_told_by_day_and_model(store: UsageStore, database: Database) -> None:
+    """The same before and after the roll-up, in whole numbers."""
+    for number in range(3):
+        record(store, str(number), model="small" if number else "free-form")
+    record(store, "other", user_id="2")
+    age(database, "1", 1)
+    before = store.of_user("a", "1001")
+    assert [(row["model"], int(row["calls"]), int(row["prompt_tokens"])) for row in before] == [
+        ("small", 1, 1000),
+        ("free-form", 1, 1000),
+        ("small", 1, 1000),
+    ]
+    roll_up(store)
+    assert store.of_user("a", "1001") == before

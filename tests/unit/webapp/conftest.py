@@ -1,6 +1,10 @@
 """A web application over fakeredis, with one job type to play with."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from flask.testing import FlaskClient
@@ -11,14 +15,17 @@ from config import load_config
 from jobs.core import spec
 from jobs.core.context import JobContext
 from jobs.core.errors import NonRetryableError
-from jobs.services import Services
+from jobs.providers.llm import LanguageModel
+from jobs.services import Services, build_services
 from jobs.stores.database import Database
 from tests.fakes import engine_services
+from tests.unit.webapp.chatting import ScriptedModel
 from webapp import create_app
 from webapp.auth import new_key
 
 ACME, ACME_ENTRY = new_key("acme")
 OTHER, OTHER_ENTRY = new_key("other")
+Build = Callable[..., Services]
 
 
 class EchoArgs(BaseModel):
@@ -39,6 +46,30 @@ def echo_job() -> Iterator[None]:
 
     yield
     del spec._registry["test.echo"]
+
+
+@pytest.fixture
+def build(fake_redis: Redis, tmp_path: Path, migrated_file: Path) -> Iterator[Build]:
+    """Build whole services with settings, and with a model if one is given."""
+    built: list[Services] = []
+
+    def make(llm: ScriptedModel | None = None, **settings: Any) -> Services:
+        config = load_config(data_dir=tmp_path, **settings)
+        if not (tmp_path / "offstage.db").exists():
+            shutil.copy(migrated_file, tmp_path / "offstage.db")
+        services = build_services(config, fake_redis)
+        built.append(replace(services, llm=cast(LanguageModel, llm)) if llm else services)
+        return built[-1]
+
+    yield make
+    for services in built:
+        services.database.engine.dispose()
+
+
+@pytest.fixture
+def model() -> ScriptedModel:
+    """A model that writes what it is told."""
+    return ScriptedModel()
 
 
 @pytest.fixture

@@ -2,93 +2,18 @@
 
 import io
 import json
-import time
-from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
-from redis import Redis
 
-from config import load_config
-from jobs.conversations import LogArgs, RecoverArgs, log_conversations, recover, start_logging
-from jobs.core.context import JobContext
+from jobs.conversations import RecoverArgs, RecoverResult, recover, start_logging
 from jobs.providers.errors import ProviderBusy, ProviderError, ProviderTimeout
-from jobs.providers.llm import LanguageModel, Message
-from jobs.services import Services, build_services
-from jobs.stores.migrate import upgrade
 from tests.fakes import job_client, make_due, run_jobs
-from tests.unit.webapp.conftest import ACME, ACME_ENTRY, OTHER, OTHER_ENTRY
+from tests.unit.webapp.chatting import ScriptedModel, ask, context, logged
+from tests.unit.webapp.conftest import ACME, ACME_ENTRY, OTHER, OTHER_ENTRY, Build
 from webapp import create_app
-
-
-class ScriptedWriting:
-    def __init__(self, pieces: Sequence[Any], counts: tuple[int, int] | None) -> None:
-        self._pieces, self.counts = pieces, counts
-
-    def __iter__(self) -> Iterator[str]:
-        for piece in self._pieces:
-            if isinstance(piece, Exception):
-                raise piece
-            yield piece
-
-
-class ScriptedModel:
-    """A model that writes what it is told, and keeps what it was asked."""
-
-    model = "scripted"
-
-    def __init__(self) -> None:
-        self.pieces: Sequence[Any] = ("您好", "！")
-        self.counts: tuple[int, int] | None = (11, 3)
-        self.asked: list[Sequence[Message]] = []
-
-    def stream(self, messages: Sequence[Message], **_: Any) -> ScriptedWriting:
-        self.asked.append(messages)
-        return ScriptedWriting(self.pieces, self.counts)
-
-
-Build = Callable[..., Services]
-
-
-@pytest.fixture
-def build(fake_redis: Redis, tmp_path: Path) -> Iterator[Build]:
-    built: list[Services] = []
-
-    def make(llm: ScriptedModel | None = None, **settings: Any) -> Services:
-        config = load_config(data_dir=tmp_path, **settings)
-        upgrade(config.sqlalchemy_url)
-        services = build_services(config, fake_redis)
-        built.append(replace(services, llm=cast(LanguageModel, llm)))
-        return built[-1]
-
-    yield make
-    for services in built:
-        services.database.engine.dispose()
-
-
-@pytest.fixture
-def model() -> ScriptedModel:
-    return ScriptedModel()
-
-
-def logged(services: Services) -> None:
-    """Let the jobs that log run, and what they start; one of this moment may have run too early for the last chats."""
-    make_due(services)
-    run_jobs(services)
-    if "local" in services.conversations.tenants_waiting(time.time()):
-        client = job_client(services)
-        log_conversations(
-            JobContext(job_id="l", tenant="local", attempt=1, services=services, client=client), LogArgs()
-        )
-        run_jobs(services)
-
-
-def ask(web: FlaskClient, message: str = "什么是 FastAPI？", **fields: Any) -> Any:
-    return web.post("/chat", json={"user_id": 1, "message": message} | fields)
 
 
 def test_the_seeds_requests_work_and_the_figures_follow(build: Build) -> None:
@@ -153,7 +78,7 @@ def test_a_model_is_told_the_conversation_and_its_tokens_are_counted(build: Buil
 
 def test_the_use_of_a_model_is_recorded_once_with_its_cost(build: Build, model: ScriptedModel) -> None:
     """In the transaction that logs; what was built in used no model."""
-    services = build(model, model_prices={"scripted": {"input": 100_000, "output": 50_000}})
+    services = build(model, model_prices={"scripted": {"input": 100_000, "output": 50_000}}, chat_analysis="off")
     web = create_app(services=services).test_client()
     for _ in range(3):
         ask(web)
@@ -178,7 +103,7 @@ def test_an_answer_is_streamed_as_it_is_written(build: Build, model: ScriptedMod
     assert "".join(each["text"] for each in data[:2]) == data[2]["response"] == "您好！"
     assert data[2]["background_task_id"]
     logged(services)
-    assert services.conversations.stats("local", "1").total_conversations == 1
+    assert services.user_stats.get("local", "1").total_conversations == 1
 
 
 def test_a_client_that_leaves_has_what_was_written_logged(build: Build, model: ScriptedModel) -> None:
@@ -253,13 +178,11 @@ def test_many_conversations_are_logged_in_one_transaction_and_counted_once(build
     for number in range(30):
         ask(web, user_id=number % 3)
     services.redis.flushall()
-    client = job_client(services)
-    ctx = JobContext(job_id="r", tenant="upkeep", attempt=1, services=services, client=client)
-    assert recover(ctx, RecoverArgs(older_than=0)) == 1
-    start_logging(services, client, "local")
+    assert recover(context(services, "upkeep"), RecoverArgs(older_than=0)) == RecoverResult(logs=1)
+    start_logging(services, job_client(services), "local")
     logged(services)
     logged(services)
-    assert [services.conversations.stats("local", str(n)).total_conversations for n in range(3)] == [10, 10, 10]
+    assert [services.user_stats.get("local", str(n)).total_conversations for n in range(3)] == [10, 10, 10]
 
 
 def test_history_is_paged_searched_and_cut_by_time(build: Build) -> None:

@@ -44,6 +44,13 @@ export async function file(path) {
 export const get = (path, signal) => call(path, { signal });
 export const post = (path, json = {}) => call(path, { method: "POST", json });
 
+// Post and get the answer's events as they come.
+export async function stream(path, json, onEvent, signal) {
+  const response = await send(path, { method: "POST", json, signal, headers: { Accept: "text/event-stream" } });
+  if (!response.ok) throw new Problem(response.status, await response.json().catch(() => ({})));
+  for await (const event of events(response.body)) onEvent(event);
+}
+
 // Follow an event stream until it ends or `signal` is aborted, over lost connections: each event once.
 // EventSource would do, but cannot send a key.
 export async function follow(path, onEvent, signal) {

@@ -1,6 +1,7 @@
 // The console: an address after `#` names a view; each view fills the page, and is stopped when another one comes.
 
 import { onKeyNeeded, storeKey, storedKey } from "./api.js";
+import { chat } from "./chat.js";
 import { el } from "./dom.js";
 import { documents } from "./documents.js";
 import { job, jobs } from "./jobs.js";
@@ -9,9 +10,12 @@ import { report, research } from "./research.js";
 import { service } from "./service.js";
 import { language, setLanguage, t } from "./words.js";
 
-const VIEWS = { jobs, documents, research, notifications, service };
+const VIEWS = { jobs, documents, chat, research, notifications, service };
 const DETAILS = { jobs: job, research: report };
-const NAMES = { jobs: "Jobs", documents: "Documents", research: "Research", notifications: "Notifications", service: "Service" };
+const NAMES = {
+  jobs: "Jobs", documents: "Documents", chat: "Chat", research: "Research", notifications: "Notifications",
+  service: "Service",
+};
 const $ = (id) => document.getElementById(id);
 let leaving = new AbortController();
 

@@ -23,6 +23,11 @@ const CHINESE = {
   Research: "研究", "A question to look into": "需要研究的问题", "Look into it": "开始研究", Search: "搜索", Model: "模型",
   "No research yet.": "还没有研究。", "Delete this report?": "删除此报告？",
   User: "用户", Event: "事件", Channels: "渠道", Reason: "原因", "Back to the list": "返回列表", Slots: "并发",
+  Chat: "对话", Message: "消息", Send: "发送", Stop: "停止", Answer: "回答", tokens: "词元", Job: "任务", Model: "模型",
+  "with my documents": "参考我的文档", "New conversation": "新对话", "Remember this conversation": "记住此对话",
+  "Known of this user": "关于此用户的记忆", "Nothing is known yet.": "还没有记忆。", Fact: "内容", Sessions: "会话", Session: "会话",
+  "Earlier messages": "历史消息", "Nothing was said yet.": "还没有对话。", Topics: "主题", Sentiment: "情绪", "Open questions": "未解决的问题",
+  positive: "积极", neutral: "中性", negative: "消极", mixed: "复杂",
   "Nothing left this machine: no channel is set up, the messages are here.": "消息未离开本机：尚未配置渠道，消息保存在此处。",
 };
 

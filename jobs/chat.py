@@ -1,0 +1,216 @@
+"""Chat: answer a message while a person waits, and leave the rest to jobs.
+
+A model writes the answer; without one it is made of the documents, the conversation and what is known of the user.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from jobs.answering import answer
+from jobs.conversations import start_logging
+from jobs.core.client import JobClient
+from jobs.domain.answers import Citation, checked, supporting
+from jobs.domain.chat import (
+    BUILT_IN,
+    from_conversation,
+    from_memory,
+    instructions,
+    no_answer,
+    pieces,
+    recent,
+    storable,
+    turns_of,
+)
+from jobs.domain.chunks import Hit
+from jobs.domain.prompts import passages_prompt
+from jobs.providers.llm import LanguageModel, Message
+from jobs.providers.tokenizer import count_tokens
+from jobs.services import Services
+from jobs.stores.conversations import Conversation, NewConversation
+
+_KNOWN_EXCHANGES = 50
+_SOURCES = 6
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A message of a user, `is_new` without a conversation before it.
+
+    With `documents`, they are asked too; with an empty list, all of the tenant's.
+    """
+
+    tenant: str
+    user_id: str
+    session_id: str
+    message: str
+    is_new: bool = False
+    topic: str | None = None
+    documents: Sequence[int] | None = None
+
+
+@dataclass
+class Reply:
+    """An answer as it is given. Tokens are those of the model's provider, or `estimated`."""
+
+    model: str
+    text: str = ""
+    citations: Sequence[Citation] = ()
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    estimated: bool = True
+    response_time: float = 0.0
+    task_id: str = ""
+    cut_off: bool = True
+    sources: Sequence[Hit] = field(default_factory=list)
+
+
+class Chat:
+    """One exchange: reserve, answer piece by piece, log."""
+
+    def __init__(self, services: Services, client: JobClient, asked: Asked) -> None:
+        self._services = services
+        self._client = client
+        self._asked = asked
+        self._began = time.monotonic()
+        self._config = services.config
+        self.reply = Reply(model=services.llm.model if services.llm else BUILT_IN)
+        known = [] if asked.is_new else self._known()
+        self._turns = recent(turns_of(known), self._config.chat_context_chars)
+        self._facts = self._memory()
+        system = Message("system", instructions(self._facts, asked.topic))
+        self._told = [system, *(Message(turn.role, turn.text) for turn in self._turns), Message("user", asked.message)]
+        self._reserved = self._reserve()
+
+    def _known(self) -> list[Conversation]:
+        asked = self._asked
+        return self._services.conversations.session(asked.tenant, asked.user_id, asked.session_id, _KNOWN_EXCHANGES)
+
+    def _memory(self) -> list[str]:
+        asked, chars = self._asked, self._config.chat_memory_chars
+        known = self._services.memories.known(asked.tenant, asked.user_id, chars) if chars else []
+        return [each.text for each in known]
+
+    def pieces(self) -> Iterator[str]:
+        """Yield the answer as it is written, and log it at the end; also if the reader leaves before, or the model
+        breaks off when something was written: it has been read.
+
+        Raises:
+            ProviderError: the model failed. If it had written nothing, nothing is logged, and nothing counted.
+        """
+        try:
+            yield from self._pieces()
+            self.reply.cut_off = False
+        finally:
+            self._end()
+
+    def whole(self) -> Reply:
+        """Return the whole answer, logged.
+
+        Raises:
+            ProviderError: the model failed; nothing is logged, and nothing counted.
+        """
+        try:
+            for _ in self._pieces():
+                pass
+        except BaseException:
+            self._take_back()
+            raise
+        self.reply.cut_off = False
+        self._end()
+        return self.reply
+
+    def _pieces(self) -> Iterator[str]:
+        llm = self._services.llm
+        for piece in map(storable, self._written(llm) if llm else pieces(self._without_model())):
+            self.reply.text += piece
+            yield piece
+
+    def _written(self, llm: LanguageModel) -> Iterator[str]:
+        self.reply.sources = self._sources()
+        if self.reply.sources:
+            self._told[-1] = Message("user", passages_prompt(self._asked.message, self.reply.sources))
+        writing = llm.stream(self._told, max_tokens=self._config.chat_max_tokens)
+        yield from writing
+        if writing.counts:
+            self.reply.prompt_tokens, self.reply.completion_tokens = writing.counts
+            self.reply.estimated = False
+
+    def _sources(self) -> list[Hit]:
+        documents, services, asked = self._asked.documents, self._services, self._asked
+        if documents is None:
+            return []
+        hits: list[Hit] = []
+        for document_id in documents or (None,):
+            hits += services.search.search(asked.tenant, asked.message, document_id=document_id, limit=20)
+        return supporting(asked.message, hits, services.embedder.gate)[:_SOURCES]
+
+    def _without_model(self) -> str:
+        for document_id in self._asked.documents or (None,):
+            found = answer(self._services, self._asked.tenant, self._asked.message, document_id)
+            if not found.refused:
+                self.reply.citations = found.citations
+                return found.text
+        message = self._asked.message
+        return from_conversation(message, self._turns) or from_memory(message, self._facts) or no_answer(message)
+
+    def _reserve(self) -> int | None:
+        """Take the exchange off the user's day, if there is a limit; return the tokens that were taken."""
+        conversations, tokens = self._config.chat_daily_conversations, self._config.chat_daily_tokens
+        if not conversations and not tokens:
+            return None
+        asked = self._tokens_told() + self._config.chat_max_tokens
+        self._services.user_stats.reserve(
+            self._asked.tenant, self._asked.user_id, tokens=asked, max_conversations=conversations, max_tokens=tokens
+        )
+        return asked
+
+    def _tokens_told(self) -> int:
+        told = self._told if self._services.llm else self._told[-1:]  # the built-in responder is told no more
+        return sum(count_tokens(message.content) for message in told)
+
+    def _end(self) -> None:
+        reply, asked = self.reply, self._asked
+        reply.response_time = round(time.monotonic() - self._began, 3)
+        if not reply.text:
+            self._take_back()
+            return
+        if reply.sources and (found := checked(reply.text, reply.sources)):
+            reply.citations = found.citations
+        if reply.estimated:
+            reply.prompt_tokens = self._tokens_told()
+            reply.completion_tokens = count_tokens(reply.text)
+        self._services.conversations.accept(self._to_log(), reserved_tokens=self._reserved or 0)
+        reply.task_id = start_logging(self._services, self._client, asked.tenant)
+
+    def _take_back(self) -> None:
+        if self._reserved is not None:
+            self._services.user_stats.give_back(self._asked.tenant, self._asked.user_id, self._reserved)
+
+    def _to_log(self) -> NewConversation:
+        asked, reply = self._asked, self.reply
+        return NewConversation(
+            tenant=asked.tenant,
+            user_id=asked.user_id,
+            session_id=asked.session_id,
+            topic=asked.topic,
+            message=asked.message,
+            response=reply.text,
+            cut_off=reply.cut_off,
+            model=reply.model,
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
+            estimated=reply.estimated,
+            response_time=reply.response_time,
+        )
+
+
+def chat(services: Services, client: JobClient, asked: Asked) -> Reply:
+    """Answer a message as a whole.
+
+    Raises:
+        SessionNotFound: the session is another user's.
+        LimitReached: the user's day is used up.
+        ProviderError: the model failed; nothing is logged, and nothing counted.
+    """
+    return Chat(services, client, asked).whole()
