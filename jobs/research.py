@@ -80,7 +80,7 @@ def start(services: Services, client: JobClient, tenant: str, args: ResearchArgs
     """Start research, or return the job that does, or did, the same; a paused one goes on. Options are those of
     `JobClient.start`."""
     job_id = client.start(RUN, args, tenant=tenant, **options)  # type: ignore[arg-type]
-    services.research.add(tenant, job_id, args.query, args.model)
+    services.research.add(tenant, job_id, args.query, args.model, args.user_id)
     view = client.get(tenant, job_id)
     return client.resume(tenant, job_id) if view.state == "paused" else view
 
@@ -133,14 +133,12 @@ def keep_partial(ctx: JobContext, args: ResearchArgs, failure: Failure) -> None:
     report = f"{text.rstrip()}\n\n{tail(had.sources, [why], args.language)}"
     error = Note(code=failure.code, text=failure.message)
     content = Content(report=report, sources=had.sources, notes=[why], messages=had.messages, error=error)
-    ctx.services.research.add(ctx.tenant, ctx.job_id, args.query, args.model)
     ctx.services.research.end(ctx.tenant, ctx.job_id, code, content, title=args.query[:200], tokens=0)
 
 
 @job(RUN, queue="default", timeout=1800, reuse=_ALWAYS, on_failure=keep_partial)
 def run(ctx: JobContext, args: ResearchArgs) -> ResearchResult:
     """Look a query up in many sources, and report what they say."""
-    ctx.services.research.add(ctx.tenant, ctx.job_id, args.query, args.model)
     until = ctx.step("begin", _begin, ctx, args)
     planned = ctx.step("plan", _plan, ctx, args, until)
     limits = Limits(args.max_tokens, args.tokens, until)
@@ -155,7 +153,11 @@ def run(ctx: JobContext, args: ResearchArgs) -> ResearchResult:
 
 
 def _begin(ctx: JobContext, args: ResearchArgs) -> float | None:
-    """Return until when the research may go on, in seconds since 1970."""
+    """Return until when the research may go on, in seconds since 1970.
+
+    It is kept from here on, if whoever asked has not come to that; not later, when its user may have been forgotten.
+    """
+    ctx.services.research.add(ctx.tenant, ctx.job_id, args.query, args.model, args.user_id)
     ctx.progress(STAGES["plan"], told("planning", args.language))
     ends = [time.time() + args.minutes * 60] if args.minutes else []
     return min([*ends, *([args.deadline.timestamp()] if args.deadline else [])], default=None)

@@ -33,6 +33,7 @@ class Research:
     number: int
     id: str
     tenant: str
+    user_id: str
     query: str
     title: str
     status: str
@@ -49,11 +50,12 @@ class ResearchStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, tenant: str, research_id: str, query: str, model: str) -> None:
+    def add(self, tenant: str, research_id: str, query: str, model: str, user_id: str | None = None) -> None:
         """Keep what was asked for; what is there already stays as it is."""
-        row: dict[str, Any] = {"id": research_id, "tenant": tenant, "query": query, "model": model, "status": OPEN}
+        row: dict[str, Any] = {"id": research_id, "tenant": tenant, "user_id": user_id or "", "query": query}
+        row |= {"model": model, "status": OPEN, "title": "", "tokens": 0, "created_at": datetime.now(UTC)}
         with self._database.write() as connection:
-            inserted(connection, research, row | {"title": "", "tokens": 0, "created_at": datetime.now(UTC)})
+            inserted(connection, research, row)
 
     def end(self, tenant: str, research_id: str, status: str, content: Content, *, title: str, tokens: int) -> bool:
         """Record what came of it. Returns False, and changes nothing, if it has completed before or was deleted."""
@@ -76,6 +78,14 @@ class ResearchStore:
         if row is None:
             raise ResearchNotFound
         return _research(row)
+
+    def of_user(self, tenant: str, user_id: str, *, before: int | None = None, limit: int = 20) -> list[Research]:
+        """Return a user's research with its contents, newest first, from right before a number on."""
+        query = select(research).where(research.c.tenant == tenant, research.c.user_id == user_id)
+        if before is not None:
+            query = query.where(research.c.number < before)
+        with self._database.read() as connection:
+            return [_research(row) for row in connection.execute(query.order_by(research.c.number.desc()).limit(limit))]
 
     def list(
         self, tenant: str, *, before: int | None = None, limit: int = 20, text: str | None = None

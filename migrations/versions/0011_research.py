@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("number", Id, primary_key=True),
         sa.Column("id", sa.String(64), nullable=False, unique=True),
         sa.Column("tenant", sa.String(64), nullable=False),
+        sa.Column("user_id", sa.String(100), nullable=False),
         sa.Column("query", sa.Text(), nullable=False),
         sa.Column("title", sa.String(200), nullable=False),
         sa.Column("status", sa.String(20), nullable=False),
@@ -31,6 +32,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_research_tenant_number", "research", ["tenant", "number"])
+    op.create_index("ix_research_tenant_user_id_number", "research", ["tenant", "user_id", "number"])
     op.create_index("ix_research_ended_at", "research", ["ended_at"])
 
 

@@ -10,6 +10,7 @@ research = Table(
     Column("number", Id, primary_key=True),
     Column("id", String(64), nullable=False, unique=True),  # the job's
     Column("tenant", String(64), nullable=False),
+    Column("user_id", String(100), nullable=False),  # empty: of no user
     Column("query", Text, nullable=False),
     Column("title", String(200), nullable=False),  # empty until there is one
     Column("status", String(20), nullable=False),  # open, completed, failed, canceled
@@ -19,6 +20,7 @@ research = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("ended_at", DateTime(timezone=True)),
     Index(None, "tenant", "number"),
+    Index(None, "tenant", "user_id", "number"),
     Index(None, "ended_at"),
     sqlite_autoincrement=True,
 )

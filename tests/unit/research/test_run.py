@@ -272,6 +272,7 @@ def test_canceled_it_keeps_what_was_written_and_says_so(desk: Desk, model: Model
 
 def test_canceled_before_it_began_it_is_kept_too(desk: Desk) -> None:
     """With nothing in it but that."""
+    desk.services.research.add(TENANT, desk.job_id, "睡眠", "small")
     keep_partial(desk.context(), arguments(language="zh", query="睡眠"), CANCELED)
     assert desk.kept().content.report == (  # type: ignore[union-attr]
         "# 睡眠\n\n## 说明\n\n- 研究在此处被取消：后面的内容没有写完。\n"

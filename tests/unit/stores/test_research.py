@@ -9,6 +9,7 @@ from jobs.domain.research import Content, Note, Source
 from jobs.stores.database import Database
 from jobs.stores.research import ResearchNotFound, ResearchStore
 from jobs.stores.schema import research as table
+from jobs.stores.user_data import UserDataStore
 from jobs.stores.work import WorkStore
 from jobs.stores.work_rows import NewWork
 
@@ -80,6 +81,20 @@ def test_another_tenant_sees_ends_and_deletes_nothing(store: ResearchStore) -> N
     store.delete("acme", "id of a")
     with pytest.raises(ResearchNotFound):
         store.get("acme", "id of a")
+
+
+def test_a_users_research_is_found_and_forgotten(store: ResearchStore, database: Database) -> None:
+    """With its reports; that of others stays."""
+    for n, user in enumerate(("ada", "bob", "ada", None)):
+        store.add("acme", str(n), f"query {n}", "small", user)
+    store.end("acme", "2", "completed", CONTENT, title="x", tokens=0)
+    first = store.of_user("acme", "ada", limit=1)
+    assert [(each.id, each.content) for each in first] == [("2", CONTENT)]
+    assert [each.id for each in store.of_user("acme", "ada", before=first[0].number)] == ["0"]
+    data = UserDataStore(database)
+    assert (data.drop_some("research", "acme", "ada"), data.drop_some("research", "acme", "ada")) == (2, 0)
+    assert [each.id for each in store.list("acme")] == ["3", "1"]
+    assert not store.end("acme", "0", "completed", CONTENT, title="late", tokens=0)
 
 
 def test_what_is_old_goes_and_what_is_under_way_stays(store: ResearchStore, database: Database) -> None:
