@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from redis import Redis
 
 from local.ports import free_port
 from local.stack import Stack
@@ -210,6 +211,23 @@ def test_canceled_it_keeps_what_was_written_and_says_so(
     assert kept["report"].startswith(reader.text.rstrip())
     assert kept["report"].endswith("The research was canceled here: what follows was not written.\n")
     assert ask(stack).headers["X-Task-ID"] != task
+
+
+def test_a_wiped_redis_costs_time_and_nothing_else(start_stack: StartStack, model: ModelServer, web: SmallWeb) -> None:
+    """All that was told is gone, and what was found is not: no search is repeated, and who had read half of it ends up
+    with the report, byte for byte."""
+    stack = start_stack(**settings(model, web))
+    task = ask(stack).headers["X-Task-ID"]
+    reader = Reader(f"/research/{task}/events")
+    until(lambda: reader.follow(stack.url, 5) or "word20" in reader.text)
+    with Redis.from_url(stack.redis_url) as redis:
+        redis.flushall()
+    with httpx2.Client(base_url=stack.url, timeout=40) as client:
+        assert ended(client, task)["state"] == "completed"
+    reader.follow_to_the_end(stack.url)
+    report = httpx2.get(f"{stack.url}/research/{task}/report.md", timeout=40).raise_for_status().content
+    assert reader.text.encode() == report
+    assert sorted(web.searched.values()) == [1] * len(QUESTIONS)
 
 
 def answers(url: str) -> bool:
