@@ -80,9 +80,10 @@ def model_server(**settings: Any) -> Iterator[ModelServer]:
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Connection", "close")
             self.end_headers()
-            for piece in re.findall(r"\S+\s*|\s+", answer):
+            began = time.monotonic()
+            for number, piece in enumerate(re.findall(r"\S+\s*|\s+", answer), 1):
                 self._event({"choices": [{"delta": {"content": piece}}]})
-                time.sleep(server.piece_seconds)
+                time.sleep(max(0.0, began + number * server.piece_seconds - time.monotonic()))  # however it is read
             self._event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 5}})
             self.wfile.write(b"data: [DONE]\n\n")
             self.close_connection = True
