@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from jobs.core import keys
 from jobs.core.errors import Interrupted, JobCanceled
@@ -14,7 +15,9 @@ from jobs.core.live_text import pieces_of
 from jobs.core.spec import CANCELED
 from jobs.providers.http import Endpoint
 from jobs.providers.llm import Message, OpenAIModel, Writing
-from jobs.research import keep_partial
+from jobs.research import PurgeArgs, keep_partial, purge
+from jobs.stores.research import ResearchNotFound
+from jobs.stores.schema import research
 from jobs.stores.usage import UsageFilter
 from tests.model_server import ModelServer
 from tests.small_web import SmallWeb
@@ -197,6 +200,17 @@ def test_the_models_use_is_recorded_once_for_the_user(desk: Desk) -> None:
         desk.research(documents=[], web=True, user_id="ada")
     total = desk.services.usage.total(TENANT, UsageFilter(user_id="ada", source="research"))
     assert (total.calls, total.prompt_tokens, total.completion_tokens) == (4, 28, 20)
+
+
+def test_old_research_goes(desk: Desk) -> None:
+    """After the hours for which tasks are kept, with its task; not before."""
+    desk.research(documents=[])
+    assert purge(desk.context(), PurgeArgs()) == 0
+    with desk.services.database.write() as connection:
+        connection.execute(update(research).values(ended_at=datetime.now(UTC) - timedelta(hours=169)))
+    assert purge(desk.context(), PurgeArgs()) == 1
+    with pytest.raises(ResearchNotFound):
+        desk.kept()
 
 
 class Cut(BaseException):
