@@ -8,10 +8,19 @@ import json
 from base64 import b64decode
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 QUEUES = ("high", "default", "low")
@@ -59,6 +68,10 @@ class Config(BaseSettings):
     max_upload_bytes: int = Field(default=50 * 2**20, ge=1024, description="Largest document taken, in bytes.")
     max_json_bytes: int = Field(default=2**20, ge=1024, description="Largest JSON body taken, in bytes.")
     max_batch_bytes: int = Field(default=16 * 2**20, ge=1024, description="Largest body of `POST /batches`, in bytes.")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Sites whose pages may use the API, `https://app.example.com`, comma-separated. `*`: all.",
+    )
     max_canvas_bytes: int = Field(default=4 * 2**20, ge=1024, description="Largest canvas taken, in bytes.")
     max_streams: int = Field(
         default=1000,
@@ -154,6 +167,16 @@ class Config(BaseSettings):
     )
     notification_days: int = Field(default=90, ge=1, description="Days that notifications are kept.")
 
+    # Research
+    web_search_url: str = Field(default="", description="Base URL of a SearXNG with its JSON form on. Empty: none.")
+    web_search_key: SecretStr | None = Field(default=None, description="Bearer key for WEB_SEARCH_URL.")
+    web_timeout: float = Field(default=15.0, gt=0, le=60, description="Seconds that a search, or a page, may take.")
+    web_page_bytes: int = Field(default=2 * 2**20, ge=1024, description="Bytes that are read of a page, unpacked.")
+    web_user_agent: str = Field(default="OffstageBot/0.1", description="As whom pages are read, as for robots.txt.")
+    web_allow_private: bool = Field(default=False, description="Pages at private addresses and any port, for tests.")
+    pdf_font: str = Field(default="", description="TrueType file with Chinese, for PDFs. Empty: the reader's own.")
+    research_searches: int = Field(default=4, ge=1, le=20, description="Searches of one research at once.")
+
     # Documents
     pdf_engine: Literal["pypdf", "pdfium"] = Field(default="pypdf", description="`pypdf` or `pdfium`.")
     max_pages: int = Field(default=5000, ge=1, description="Pages taken from one document.")
@@ -214,7 +237,7 @@ class Config(BaseSettings):
         except ValueError:
             raise ValueError('must be JSON, as in {"name": {"input": 0.15, "output": 0.6}}') from None
 
-    @field_validator("llm_url", "embedding_url")
+    @field_validator("llm_url", "embedding_url", "web_search_url")
     @classmethod
     def _check_url(cls, value: str) -> str:
         if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
@@ -227,6 +250,23 @@ class Config(BaseSettings):
         if info.data.get("llm_url") and not value:
             raise ValueError("name the model that LLM_URL is to answer with")
         return value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _parse_origins(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        origins = tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
+        for origin in origins:
+            if origin != "*" and not _is_origin(origin):
+                raise ValueError("each entry is a scheme and a host, as in https://app.example.com, or `*`")
+        return origins
+
+    @model_validator(mode="after")
+    def _guard_origins(self) -> Self:
+        if "*" in self.cors_origins and not self.api_keys:
+            raise ValueError("CORS_ORIGINS=* without API_KEYS would let every web page use this service")
+        return self
 
     @field_validator("webhook_secret")
     @classmethod
@@ -288,8 +328,8 @@ def load_config(**overrides: Any) -> Config:
 
 
 def _setting(place: tuple[int | str, ...]) -> str:
-    """Return a setting as it is named in the environment, with the place inside of it."""
-    name, *inside = map(str, place)
+    """Return a setting as it is named in the environment, with the place inside of it; `TOGETHER` of several."""
+    name, *inside = map(str, place or ("together",))
     return ".".join([name.upper(), *inside])
 
 
@@ -302,6 +342,11 @@ def _is_webhook_secret(text: str) -> bool:
         return text.startswith("whsec_") and 24 <= len(b64decode(text[6:], validate=True)) <= 64
     except ValueError:
         return False
+
+
+def _is_origin(text: str) -> bool:
+    parts = urlsplit(text)
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and text == f"{parts.scheme}://{parts.netloc}"
 
 
 def _is_loopback(host: str) -> bool:

@@ -49,7 +49,7 @@ def _quote(
     services: "Services", tenant: str, question: str, sources: "list[Hit]", model_error: str | None = None
 ) -> Answer:
     neighbours = services.search.neighbours(tenant, sources)
-    return extract(question, sources, _similarities(services.embedder, question), neighbours, model_error)
+    return extract(question, sources, similarities(services.embedder, question), neighbours, model_error)
 
 
 def _ask_model(
@@ -69,7 +69,7 @@ def _ask_model(
     return checked(completion.text, sources) or "model_cited_nothing"
 
 
-def _similarities(embedder: "Embedder", question: str) -> Similarities | None:
+def similarities(embedder: "Embedder", question: str) -> Similarities | None:
     """Return a function that compares texts with the question, or None if that would mean a remote call."""
     if not embedder.is_local:
         return None

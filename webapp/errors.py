@@ -46,12 +46,14 @@ from jobs.domain.documents import (
 )
 from jobs.domain.notifications import BadContext, TextTooLong, UnknownEvent
 from jobs.providers.errors import ProviderError
+from jobs.research import ModelNotServed, NoSource
 from jobs.stores.blobs import StorageError, StorageFull
 from jobs.stores.conversations import SessionNotFound
 from jobs.stores.database import is_away
 from jobs.stores.exports import ExportNotFound, ExportNotReady
 from jobs.stores.memories import MemoryNotFound
 from jobs.stores.notifications import NotificationNotFound
+from jobs.stores.research import ResearchNotFound
 from jobs.stores.schedules import ScheduleExists, ScheduleNotFound, ScheduleReadOnly, TooManySchedules
 from jobs.stores.user_stats import LimitReached
 from jobs.stores.users import UserExists, UserNotFound
@@ -69,6 +71,7 @@ STATUSES: dict[type[Exception], int] = {
     ScheduleNotFound: 404,
     NoWebhook: 404,
     NotificationNotFound: 404,
+    ResearchNotFound: 404,
     SessionNotFound: 404,
     MemoryNotFound: 404,
     ExportNotFound: 404,
@@ -97,6 +100,8 @@ STATUSES: dict[type[Exception], int] = {
     InvalidArguments: 422,
     WebhookUrlRefused: 422,
     UnknownEvent: 422,
+    ModelNotServed: 422,
+    NoSource: 422,
     BadContext: 422,
     TextTooLong: 422,
     InvalidCanvas: 422,
