@@ -137,7 +137,7 @@ def problem(status: int, code: str, detail: str, **extra: Any) -> Response:
     body = {"type": "about:blank", "status": status, "code": code, "detail": detail, **extra}
     if request_id := g.get("request_id"):
         body["request_id"] = request_id
-    response = Response(json.dumps(body, ensure_ascii=False), status, mimetype="application/problem+json")
+    response = Response(f"{json.dumps(body, ensure_ascii=False)}\n", status, mimetype="application/problem+json")
     if status == 503:
         response.headers["Retry-After"] = "2"
     if status == 401:
@@ -147,7 +147,10 @@ def problem(status: int, code: str, detail: str, **extra: Any) -> Response:
 
 def invalid(error: ValidationError) -> Response:
     """Return a 422 that names each field that is wrong, without echoing its value."""
-    fields = [{"field": ".".join(map(str, item["loc"])) or "body", "message": item["msg"]} for item in error.errors()]
+    fields = [
+        {"field": ".".join(map(str, item["loc"])) or "body", "message": item["msg"].removeprefix("Value error, ")}
+        for item in error.errors()
+    ]
     return problem(
         422, "invalid", "; ".join(f"{field['field']}: {field['message']}" for field in fields), errors=fields
     )
@@ -206,6 +209,7 @@ def _database_away(error: Exception) -> Response:
 def _provider_failed(error: Exception) -> Response:
     """The language model, or another service that an answer needs, did not do what it was asked."""
     assert isinstance(error, ProviderError)  # noqa: S101 - registered for no other
+    log.warning("a request failed with what it needs outside: %s: %s", error.code, error)
     answer = problem(503 if error.retryable else 502, error.code, str(error))
     if error.retry_after:
         answer.headers["Retry-After"] = str(max(1, round(error.retry_after)))

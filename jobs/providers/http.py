@@ -67,8 +67,14 @@ class Endpoint:
             return _json_of(response)
 
     def stream(self, path: str, body: Any) -> Iterator[Any]:
-        """Post JSON and yield each JSON event of the answer's stream as it comes, within `timeout` seconds in all."""
+        """Post JSON and yield each JSON event of the answer's stream as it comes, within `timeout` seconds in all.
+
+        An answer that is no stream, but JSON, is the only event.
+        """
         with self._answer("POST", path, json=body) as response:
+            if response.headers.get("Content-Type", "").startswith("application/json"):
+                yield _json_of(response)
+                return
             for line in response.iter_lines():
                 data = line.removeprefix("data:").strip() if line.startswith("data:") else ""
                 if data == "[DONE]":
@@ -125,7 +131,9 @@ def _check(response: "httpx2.Response") -> None:
     if status in (408, 409, 425) or status >= 500:
         raise ProviderUnavailable(f"The service answered {status}.", retry_after=wait)
     if status in (401, 403, 404):
-        raise ProviderMisconfigured(f"The service answered {status}.")
+        raise ProviderMisconfigured(
+            f"The service answered {status}: it does not take our key, or has not what the settings name."
+        )
     raise ProviderRefused(f"The service answered {status}.")
 
 

@@ -7,10 +7,10 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from jobs import notifications
-from jobs.domain.notifications import MAX_SUBJECT_CHARS, Channel, Language, Preferences, Text, check_length
+from jobs.domain.notifications import CHANNELS, MAX_SUBJECT_CHARS, Channel, Language, Preferences, Text, check_length
 from jobs.domain.recipients import email_address, phone_number
 from jobs.notifications import channel_states, known_recipient, notify, notify_event
-from jobs.stores.notifications import Delivery, Notification
+from jobs.stores.notifications import SKIPPED, Delivery, Notification
 from jobs.stores.users import User, UserNotFound
 from webapp.api.jobs import ListQuery
 from webapp.api.users import UserId, as_given, printable
@@ -210,7 +210,9 @@ def notification_json(notification: Notification) -> dict[str, Any]:
         "user_id": notification.user_id,
         "event_type": notification.event_type,
         "created_at": notification.created_at.isoformat(),
-        "deliveries": [delivery_json(each) for each in notification.deliveries],
+        "deliveries": [
+            delivery_json(each) for each in sorted(notification.deliveries, key=lambda one: CHANNELS.index(one.channel))
+        ],
         "links": {"self": f"/notifications/{notification.id}"},
     }
 
@@ -221,7 +223,7 @@ def delivery_json(delivery: Delivery) -> dict[str, Any]:
     return {
         **{name: getattr(delivery, name) for name in shown},
         "error": delivery.message,
-        "task_id": delivery.id if delivery.digest_id is None else delivery.digest_id,
+        "task_id": None if delivery.state == SKIPPED else delivery.digest_id or delivery.id,
         "ended_at": delivery.ended_at.isoformat() if delivery.ended_at else None,
     }
 
@@ -240,6 +242,6 @@ def _accepted(sent: Notification | None, **fields: Any) -> Response:
     response.status_code = 202
     response.headers["Location"] = shown["links"]["self"]
     response.headers["Retry-After"] = "1"
-    if sent.deliveries:
-        response.headers["X-Task-ID"] = sent.deliveries[0].id
+    if task_id := next(filter(None, (each["task_id"] for each in shown["deliveries"])), None):
+        response.headers["X-Task-ID"] = task_id
     return response

@@ -58,7 +58,7 @@ def test_the_service_is_asked_in_its_form(server: Server) -> None:
         (lambda exchange: exchange.raw(b"<html>"), "provider_nonsense"),
         (lambda exchange: exchange.json(["no"]), "provider_nonsense"),
         (lambda exchange: exchange.json({"results": None}), "provider_nonsense"),
-        (lambda exchange: exchange.raw(b"", 403), "provider_refused"),  # its JSON form is not switched on
+        (lambda exchange: exchange.raw(b"", 403), "provider_misconfigured"),  # its JSON form is not switched on
         (lambda exchange: exchange.raw(b"", 429, Retry_After="7"), "provider_busy"),
         (lambda exchange: exchange.raw(b"", 502), "provider_unavailable"),
         (Exchange.hang, "provider_timeout"),
