@@ -59,6 +59,7 @@ function askForKey() {
   if (!dialog.open) {
     dialog.returnValue = "";
     $("login-key").value = "";
+    $("login-label").textContent = t(storedKey() ? "This key is not known. Your API key" : "Your API key");
     dialog.showModal();
   }
   return new Promise((done) => dialog.addEventListener("close", () => {

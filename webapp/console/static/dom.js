@@ -1,5 +1,7 @@
 // Elements from plain data. Texts are set as text: nothing that a job or a document says is ever read as HTML.
 
+import { language } from "./words.js";
+
 export function el(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -22,6 +24,6 @@ export const facts = (pairs) => el("dl", {}, pairs
 
 export const state = (word, shown = word) => el("span", { className: `state ${word}` }, shown);
 
-export const time = (text) => text ? el("time", { dateTime: text, title: text }, new Date(text).toLocaleString()) : "";
+export const time = (text) => text ? el("time", { dateTime: text, title: text }, new Date(text).toLocaleString(language())) : "";
 
 export const json = (value) => el("pre", {}, JSON.stringify(value, null, 2));

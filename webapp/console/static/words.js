@@ -4,7 +4,7 @@ const LANGUAGE = "offstage-language";
 
 const CHINESE = {
   Jobs: "任务", Documents: "文档", Notifications: "通知", Service: "服务",
-  "API key": "API 密钥", "Your API key": "您的 API 密钥", Cancel: "取消", "Log in": "登录", "Forget key": "清除密钥",
+  "API key": "API 密钥", "Your API key": "您的 API 密钥", "This key is not known. Your API key": "密钥无效，请重新输入您的 API 密钥", Cancel: "取消", "Log in": "登录", "Forget key": "清除密钥",
   Type: "类型", State: "状态", Queue: "队列", Created: "创建时间", Progress: "进度", All: "全部", More: "更多",
   "No jobs yet.": "还没有任务。", "No documents yet.": "还没有文档。", "Nothing was sent yet.": "还没有发送通知。",
   Result: "结果", Error: "错误", Attempts: "失败的尝试", Events: "实时事件", Attempt: "尝试", Worker: "工作进程",
@@ -13,7 +13,7 @@ const CHINESE = {
   queued: "排队中", scheduled: "已计划", waiting: "等待中", running: "运行中", retrying: "重试中", paused: "已暂停",
   completed: "已完成", failed: "失败", canceled: "已取消", processing: "处理中", sent: "已发送", skipped: "已跳过",
   unknown: "未知", outbox: "本地发件箱", ready: "就绪", stopped: "已停止", File: "文件", Size: "大小", Pages: "页数", Upload: "上传", Ask: "提问", Question: "问题",
-  "A question to all documents": "向所有文档提问", "Delete this document?": "删除此文档？", page: "页",
+  "A question": "提问", "All documents": "所有文档", job: "任务", "Delete this document?": "删除此文档？", page: "页",
   "Delete this job?": "删除此任务？", "Not answered": "无法回答",
   Queues: "队列", Workers: "工作进程", Busy: "忙碌", "Oldest waits": "最久等待", "A minute": "每分钟",
   "Job types": "任务类型", Count: "次数", Failed: "失败", Schedules: "定时任务", Next: "下次", Last: "上次",
