@@ -1,9 +1,12 @@
 """The web side: it checks a request, starts a job, and answers at once."""
 
 from functools import partial
+from typing import Any
 
 from flask import Flask
+from flask.json.provider import DefaultJSONProvider
 from flask_openapi3 import Info, OpenAPI
+from pydantic import BaseModel
 
 from config import Config, load_config
 from jobs.core.batches import BatchClient
@@ -56,8 +59,21 @@ BLUEPRINTS = (
 )
 
 
+class _Json(DefaultJSONProvider):
+    """JSON as it is sent: texts as they are, members in their order, models as their data."""
+
+    ensure_ascii = False
+    sort_keys = False
+
+    @staticmethod
+    def default(value: Any) -> Any:
+        """Return what is no JSON by itself as data that is."""
+        return value.model_dump(mode="json") if isinstance(value, BaseModel) else DefaultJSONProvider.default(value)
+
+
 class _App(OpenAPI):
     request_class = StrictRequest
+    json_provider_class = _Json
 
 
 def create_app(config: Config | None = None, services: Services | None = None) -> Flask:
@@ -75,8 +91,6 @@ def create_app(config: Config | None = None, services: Services | None = None) -
         doc_ui=False,
         static_folder=None,
     )
-    app.json.ensure_ascii = False  # type: ignore[attr-defined]
-    app.json.sort_keys = False  # type: ignore[attr-defined]
     discover()
     tell = partial(run_failure_hook, failure=CANCELED, services=services)
     client = JobClient(services.redis, result_ttl=config.result_ttl, on_canceled=tell, work=services.work)

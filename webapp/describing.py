@@ -1,0 +1,46 @@
+"""What `/openapi.json` is to say of a view beyond its signature and its docstring."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Notes:
+    """`form`: a multipart body. `takes`, `sends`: headers of the request and of the answer, by their names.
+
+    `problems`: statuses of errors that do not follow from what the view takes; `never`: those that do, but cannot be.
+    """
+
+    form: type[BaseModel] | None = None
+    takes: tuple[str, ...] = ()
+    sends: tuple[str, ...] = ()
+    problems: tuple[int, ...] = ()
+    never: tuple[int, ...] = ()
+
+
+def describe(
+    *,
+    form: type[BaseModel] | None = None,
+    takes: tuple[str, ...] = (),
+    sends: tuple[str, ...] = (),
+    problems: tuple[int, ...] = (),
+    never: tuple[int, ...] = (),
+) -> Callable[[View], View]:
+    """Return a decorator that keeps these `Notes` with a view. It stands below that of the route."""
+
+    def keep(view: View) -> View:
+        view.notes = Notes(form, takes, sends, problems, never)  # type: ignore[attr-defined]
+        return view
+
+    return keep
+
+
+def notes_of(view: Callable[..., Any]) -> Notes:
+    """Return what was said of a view."""
+    notes: Notes = getattr(view, "notes", Notes())
+    return notes
