@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
-from flask_openapi3 import Info, OpenAPI
+from flask_openapi3 import OpenAPI
 from pydantic import BaseModel
 
 from config import Config, load_config
@@ -38,6 +38,7 @@ from webapp.errors import invalid, register_errors
 from webapp.extension import Offstage
 from webapp.idempotency import register_idempotency
 from webapp.metrics import register_metrics
+from webapp.openapi.document import register_openapi
 from webapp.requests import StrictRequest, register_limits
 from webapp.sse import EventHub, EventStreams
 
@@ -86,7 +87,6 @@ def create_app(config: Config | None = None, services: Services | None = None) -
     services = services or build_services(config, connect(config.redis_url, timeout=WEB_TIMEOUT))
     app = _App(
         __name__,
-        info=Info(title="Offstage", version="0.1.0", description="Answers at once; does the slow work offstage."),
         validation_error_callback=invalid,
         doc_ui=False,
         static_folder=None,
@@ -103,8 +103,8 @@ def create_app(config: Config | None = None, services: Services | None = None) -
     register_errors(app)
     register_dashboard(app, config, services.redis)
     register_metrics(app, services)
+    register_openapi(app, config)
     for blueprint in BLUEPRINTS:
         app.register_api(blueprint)
     app.register_blueprint(console)
-    app.add_url_rule("/openapi.json", "openapi", lambda: app.json.response(app.api_doc))
     return app

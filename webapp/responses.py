@@ -95,10 +95,10 @@ class ProblemAnswer(Response):
 
 @dataclass(frozen=True)
 class Media:
-    """What a plain `Response` holds: of which media types, and if it is JSON, of which shape."""
+    """What a plain `Response` holds, with 200: of which media types, and if it is JSON, of which shape."""
 
     types: tuple[str, ...]
-    shape: Any = None
+    shape: Any = str
     sends: tuple[str, ...] = ()
 
 

@@ -13,10 +13,10 @@ from jobs.core.view import JobView
 from jobs.domain.agents import AGENTS, Agent, get_agent
 from webapp.api.jobs import MAX_WAIT_SECONDS, ListQuery
 from webapp.api.users import UserId
-from webapp.describing import describe
 from webapp.errors import problem
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
+from webapp.openapi.describing import describe
 from webapp.requests import fitting
 from webapp.responses import (
     MAX_PAGE,

@@ -16,9 +16,9 @@ from jobs.stores.canvas_rows import CanvasInfo
 from jobs.stores.canvases import CanvasStore, Written
 from webapp.api.jobs import ListQuery
 from webapp.conditions import precondition, with_etag
-from webapp.describing import describe
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
+from webapp.openapi.describing import describe
 from webapp.responses import (
     MAX_PAGE,
     Accepted,
@@ -39,9 +39,10 @@ bp = APIBlueprint("canvases", __name__, abp_tags=[Tag(name="canvases", descripti
 
 Version = Annotated[int, Field(ge=1, lt=2**31)]
 
+Write = Answer[shapes.CanvasWritten] | Created[shapes.CanvasWritten]
+
 reads = describe(takes=("If-None-Match",), sends=("ETag",))
 writes = describe(takes=("If-Match", "If-None-Match"), sends=("ETag",))
-Write = Answer[shapes.CanvasWritten] | Created[shapes.CanvasWritten]
 puts = describe(takes=("If-Match", "If-None-Match"), sends=("ETag",), problems=(409,))
 
 
@@ -65,6 +66,8 @@ class EdgePath(CanvasPath):
 
 class CanvasFileBody(RawModel):
     """The file, as it is."""
+
+    shape = shapes.CanvasFile
 
 
 class CanvasesQuery(ListQuery):

@@ -16,8 +16,8 @@ from jobs.stores.conversations import Conversation
 from jobs.stores.sessions import Session
 from webapp.api.jobs import ListQuery
 from webapp.api.users import UserId, as_given, as_number
-from webapp.describing import describe
 from webapp.extension import offstage
+from webapp.openapi.describing import describe
 from webapp.requests import Storable
 from webapp.responses import MAX_PAGE, Answer, EventStream, decode_cursor, encode_cursor, row_id
 from webapp.shapes import chat as shapes

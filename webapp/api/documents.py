@@ -1,19 +1,20 @@
 """Documents: upload, watch, search, ask, delete."""
 
-from typing import Annotated
+from typing import Annotated, NotRequired
 
 from flask import g, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
 from jobs import documents
 from jobs.answering import answer
 from jobs.stores.documents import Document
 from webapp.api.jobs import ListQuery
-from webapp.describing import describe
 from webapp.errors import problem
 from webapp.extension import offstage
 from webapp.multipart import file_part
+from webapp.openapi.describing import describe
 from webapp.responses import (
     MAX_PAGE,
     Accepted,
@@ -45,10 +46,11 @@ class UploadQuery(BaseModel):
     webhook_url: str | None = Field(default=None, max_length=2000)
 
 
-class UploadForm(UploadQuery):
+class UploadForm(TypedDict):
     """The document as a file: PDF, DOCX, HTML, Markdown or text."""
 
-    file: bytes = Field(json_schema_extra={"contentMediaType": "application/octet-stream"})
+    file: Annotated[bytes, Field(json_schema_extra={"contentMediaType": "application/octet-stream"})]
+    webhook_url: NotRequired[Annotated[str, Field(max_length=2000)]]
 
 
 class AskBody(BaseModel):

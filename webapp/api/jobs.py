@@ -12,9 +12,9 @@ from jobs.core.events import FROM_START, is_event_id, read_events
 from jobs.core.listing import JobFilter, Place
 from jobs.core.spec import JobType, QueueName, discover, get_job_type
 from jobs.core.view import JobView
-from webapp.describing import describe
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
+from webapp.openapi.describing import describe
 from webapp.options import JobOptions
 from webapp.responses import (
     MAX_PAGE,

@@ -12,9 +12,9 @@ from jobs.stores.memories import Memory, PendingMemory
 from webapp.api.chat import SessionId, Topic, UserPath
 from webapp.api.jobs import ListQuery
 from webapp.api.users import UserId, as_number
-from webapp.describing import describe
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
+from webapp.openapi.describing import describe
 from webapp.requests import Storable
 from webapp.responses import (
     MAX_PAGE,

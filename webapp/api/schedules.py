@@ -12,8 +12,8 @@ from jobs.core import schedules
 from jobs.core.schedules import ScheduleSpec, run_id
 from jobs.stores.schedules import Schedule, ScheduleStore
 from webapp.api.jobs import ListQuery
-from webapp.describing import describe
 from webapp.extension import offstage
+from webapp.openapi.describing import describe
 from webapp.responses import MAX_PAGE, Answer, Created, NoContent, decode_cursor, encode_cursor, row_id
 from webapp.shapes import schedules as shapes
 

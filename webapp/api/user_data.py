@@ -13,9 +13,9 @@ from jobs.domain.exports import MEDIA_TYPES, Format
 from jobs.stores.exports import Export
 from webapp.api.chat import UserPath
 from webapp.api.users import as_number
-from webapp.describing import describe
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
+from webapp.openapi.describing import describe
 from webapp.responses import Accepted, Answer, Media, accepted, new_id
 from webapp.shapes import user_data as shapes
 

@@ -5,8 +5,8 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from jobs import webhooks
 from webapp.api.jobs import JobPath
-from webapp.describing import describe
 from webapp.extension import offstage
+from webapp.openapi.describing import describe
 from webapp.responses import Accepted, Answer, job_json
 from webapp.shapes import jobs as shapes
 

@@ -2,7 +2,6 @@
 
 from typing import Literal, NotRequired
 
-from pydantic import ConfigDict
 from typing_extensions import TypedDict
 
 from jobs.core.batches import BatchView
@@ -28,8 +27,6 @@ class BatchStarted(TypedDict):
 
 class Batch(BatchView):
     """A batch with its counts. Times are UTC."""
-
-    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     state: Literal["running", "completed", "failed", "canceled"]
     links: BatchLinks

@@ -2,7 +2,6 @@
 
 from typing import Literal, NotRequired
 
-from pydantic import ConfigDict
 from typing_extensions import TypedDict
 
 from jobs.core.view import JobView
@@ -21,8 +20,6 @@ class LinksOfJob(JobLinks):
 
 class Job(JobView):
     """A job. Times are UTC; `position` counts from 0, the next job to start."""
-
-    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     state: JobState
     links: LinksOfJob

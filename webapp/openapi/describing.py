@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
-
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -16,7 +14,7 @@ class Notes:
     `problems`: statuses of errors that do not follow from what the view takes; `never`: those that do, but cannot be.
     """
 
-    form: type[BaseModel] | None = None
+    form: Any = None
     takes: tuple[str, ...] = ()
     sends: tuple[str, ...] = ()
     problems: tuple[int, ...] = ()
@@ -25,7 +23,7 @@ class Notes:
 
 def describe(
     *,
-    form: type[BaseModel] | None = None,
+    form: Any = None,
     takes: tuple[str, ...] = (),
     sends: tuple[str, ...] = (),
     problems: tuple[int, ...] = (),
