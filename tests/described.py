@@ -46,7 +46,7 @@ class Description:
     def _body_faults(self, answer: Any, response: Response) -> list[str]:
         content = answer.get("content", {})
         if not content:
-            return ["has a body"] if response.content_length else []
+            return ["has a body"] if response.status_code != 304 and response.content_length else []
         if response.content_type not in content and response.mimetype not in content:
             return [f"is {response.content_type}"]
         if response.mimetype not in (JSON, ProblemAnswer.default_mimetype) or response.is_streamed:

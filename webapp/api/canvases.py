@@ -204,6 +204,7 @@ def delete_edge(path: EdgePath) -> NoContent:
 
 
 @bp.post("/api/v1/review/generate")
+@describe(problems=(404,))
 def generate_review(body: ReviewArgs) -> Accepted[shapes.ReviewStarted]:
     """Have a review of a canvas made: questions about the nodes that are not understood yet."""
     app = offstage()

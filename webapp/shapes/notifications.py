@@ -4,7 +4,7 @@ from typing import Annotated, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from jobs.domain.notifications import Channel, Event, Language, Preferences
+from jobs.domain.notifications import Channel, Event, Language
 from webapp.shapes.common import Cursor, SelfLink, Time, UserId, one_of
 
 
@@ -115,8 +115,19 @@ class Channels(TypedDict):
     channels: dict[Channel, ChannelState]
 
 
-class UserPreferences(Preferences):
-    """What a user wants to be told, and in which language."""
+class QuietTime(TypedDict):
+    """The time of day in which only what is urgent is sent, as `22:00` to `07:00` in a time zone."""
+
+    start: str
+    end: str
+    timezone: str
+
+
+class UserPreferences(TypedDict):
+    """What a user wants to be told, and in which language; false for what is switched off."""
 
     user_id: str
     language: Language
+    channels: dict[Channel, bool]
+    events: dict[str, bool]
+    quiet_hours: QuietTime | None
