@@ -82,7 +82,7 @@ class JobsQuery(ListQuery):
 class TypePath(BaseModel):
     """A job type's name."""
 
-    job_type: str
+    job_type: str = Field(description="The name of a job type: `GET /job-types` lists them.")
 
 
 class StartBody(JobOptions):
@@ -110,6 +110,7 @@ def list_jobs(query: JobsQuery) -> Answer[shapes.Jobs]:
 
 
 @bp.post("/jobs/<string:job_type>")
+@describe(called={"job_type": "job_id"})
 def start_job(path: TypePath, body: StartBody) -> Accepted[shapes.JobStarted]:
     """Start a job of a public type."""
     if not get_job_type(path.job_type).public:

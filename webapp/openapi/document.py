@@ -112,7 +112,8 @@ def _operation(each: Operation, schemas: _Schemas, keys: bool) -> Document:
 def _parameters(each: Operation) -> Iterator[Document]:
     for place in ("path", "query"):
         if place in each.hints:
-            yield from _parameters_of(each.hints[place], place)
+            for found in _parameters_of(each.hints[place], place):
+                yield found | {"name": each.notes.called.get(found["name"], found["name"])}
     for name in (*((IDEMPOTENCY_KEY,) if each.method == "POST" else ()), *each.notes.takes):
         yield {"$ref": f"#/components/parameters/{name}"}
 
@@ -120,8 +121,10 @@ def _parameters(each: Operation) -> Iterator[Document]:
 def _parameters_of(model: type[BaseModel], place: str) -> Iterator[Document]:
     schema = model.model_json_schema(ref_template=_REF, schema_generator=_Generator)
     for name, field in schema["properties"].items():
-        required = name in schema.get("required", ())
-        yield {"name": name, "in": place, "required": required, "schema": _without_null(field)}
+        found = {"name": name, "in": place, "required": name in schema.get("required", ())}
+        if description := field.pop("description", None):
+            found["description"] = description
+        yield found | {"schema": _without_null(field)}
 
 
 def _without_null(schema: Document) -> Document:

@@ -47,7 +47,8 @@ class Operation:
     @property
     def path(self) -> str:
         """The route as OpenAPI writes it."""
-        return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", self.rule.rule)
+        called = self.notes.called
+        return re.sub(r"<(?:\w+:)?(\w+)>", lambda part: f"{{{called.get(part[1], part[1])}}}", self.rule.rule)
 
     @property
     def is_open(self) -> bool:
