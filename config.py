@@ -4,12 +4,23 @@ Importing this module reads nothing and connects nothing. `load_config()` names 
 """
 
 import ipaddress
+import json
 from base64 import b64decode
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 QUEUES = ("high", "default", "low")
@@ -57,6 +68,10 @@ class Config(BaseSettings):
     max_upload_bytes: int = Field(default=50 * 2**20, ge=1024, description="Largest document taken, in bytes.")
     max_json_bytes: int = Field(default=2**20, ge=1024, description="Largest JSON body taken, in bytes.")
     max_batch_bytes: int = Field(default=16 * 2**20, ge=1024, description="Largest body of `POST /batches`, in bytes.")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Sites whose pages may use the API, `https://app.example.com`, comma-separated. `*`: all.",
+    )
     max_canvas_bytes: int = Field(default=4 * 2**20, ge=1024, description="Largest canvas taken, in bytes.")
     max_streams: int = Field(
         default=1000,
@@ -120,9 +135,8 @@ class Config(BaseSettings):
         default=2000, ge=0, description="Characters of the user's memory that an answer may rest on. 0: none."
     )
     memory_facts: int = Field(default=200, ge=1, description="Facts kept of one user; the oldest go first.")
-    chat_analysis: str = Field(
+    chat_analysis: Literal["model", "built-in", "off"] = Field(
         default="model",
-        pattern="^(model|built-in|off)$",
         description="Who analyzes conversations: `model`, where there is one, `built-in`, or `off`.",
     )
     chat_analysis_seconds: int = Field(default=10, ge=1, description="Seconds of chats that one analysis covers.")
@@ -153,8 +167,18 @@ class Config(BaseSettings):
     )
     notification_days: int = Field(default=90, ge=1, description="Days that notifications are kept.")
 
+    # Research
+    web_search_url: str = Field(default="", description="Base URL of a SearXNG with its JSON form on. Empty: none.")
+    web_search_key: SecretStr | None = Field(default=None, description="Bearer key for WEB_SEARCH_URL.")
+    web_timeout: float = Field(default=15.0, gt=0, le=60, description="Seconds that a search, or a page, may take.")
+    web_page_bytes: int = Field(default=2 * 2**20, ge=1024, description="Bytes that are read of a page, unpacked.")
+    web_user_agent: str = Field(default="OffstageBot/0.1", description="As whom pages are read, as for robots.txt.")
+    web_allow_private: bool = Field(default=False, description="Pages at private addresses and any port, for tests.")
+    pdf_font: str = Field(default="", description="TrueType file with Chinese, for PDFs. Empty: the reader's own.")
+    research_searches: int = Field(default=4, ge=1, le=20, description="Searches of one research at once.")
+
     # Documents
-    pdf_engine: str = Field(default="pypdf", pattern="^(pypdf|pdfium)$", description="`pypdf` or `pdfium`.")
+    pdf_engine: Literal["pypdf", "pdfium"] = Field(default="pypdf", description="`pypdf` or `pdfium`.")
     max_pages: int = Field(default=5000, ge=1, description="Pages taken from one document.")
 
     # Canvases
@@ -162,14 +186,14 @@ class Config(BaseSettings):
     deleted_canvas_days: int = Field(default=30, ge=1, description="Days for which a deleted canvas can be restored.")
 
     # Models
-    embedder: str = Field(default="use", description="`use`, or `openai` for EMBEDDING_URL.")
+    embedder: Literal["use", "openai"] = Field(default="use", description="`use`, or `openai` for EMBEDDING_URL.")
     embedding_url: str = Field(default="", description="Base URL of an OpenAI-compatible `/v1/embeddings`.")
     embedding_model: str = Field(default="", description="Model name sent to EMBEDDING_URL.")
     embedding_key: SecretStr | None = Field(default=None, description="Bearer key for EMBEDDING_URL.")
     llm_url: str = Field(
         default="", description="Base URL of an OpenAI-compatible `/v1/chat/completions`. Empty: none."
     )
-    llm_model: str = Field(default="", description="Model name sent to LLM_URL.")
+    llm_model: str = Field(default="", validate_default=True, description="Model name sent to LLM_URL.")
     llm_key: SecretStr | None = Field(default=None, description="Bearer key for LLM_URL.")
     llm_timeout: float = Field(default=60.0, gt=0, description="Seconds that one model call may take in all.")
     agent_concurrency: int = Field(
@@ -183,7 +207,7 @@ class Config(BaseSettings):
         gt=0,
         description="Seconds for which it is left alone; then one call tries it, and the others wait.",
     )
-    model_prices: dict[str, ModelPrice] = Field(
+    model_prices: Annotated[dict[str, ModelPrice], NoDecode] = Field(
         default_factory=dict,
         description='Prices by model for a million tokens, JSON: `{"name": {"input": 0.15, "output": 0.6}}`.',
     )
@@ -204,6 +228,45 @@ class Config(BaseSettings):
                 raise ValueError("each entry is <64 hex digits of SHA-256>:<tenant>; `make key` prints one")
             keys[digest.lower()] = tenant
         return keys
+
+    @field_validator("model_prices", mode="before")
+    @classmethod
+    def _parse_prices(cls, value: Any) -> Any:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            raise ValueError('must be JSON, as in {"name": {"input": 0.15, "output": 0.6}}') from None
+
+    @field_validator("llm_url", "embedding_url", "web_search_url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
+            raise ValueError("must begin with http:// or https:// and name a host")
+        return value
+
+    @field_validator("llm_model")
+    @classmethod
+    def _check_model(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("llm_url") and not value:
+            raise ValueError("name the model that LLM_URL is to answer with")
+        return value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _parse_origins(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        origins = tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
+        for origin in origins:
+            if origin != "*" and not _is_origin(origin):
+                raise ValueError("each entry is a scheme and a host, as in https://app.example.com, or `*`")
+        return origins
+
+    @model_validator(mode="after")
+    def _guard_origins(self) -> Self:
+        if "*" in self.cors_origins and not self.api_keys:
+            raise ValueError("CORS_ORIGINS=* without API_KEYS would let every web page use this service")
+        return self
 
     @field_validator("webhook_secret")
     @classmethod
@@ -258,8 +321,16 @@ def load_config(**overrides: Any) -> Config:
     try:
         return Config(**overrides)
     except ValidationError as error:
-        problems = "\n".join(f"  {'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        problems = "\n".join(
+            f"  {_setting(e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+        )
         raise ConfigError(f"Bad settings:\n{problems}") from None
+
+
+def _setting(place: tuple[int | str, ...]) -> str:
+    """Return a setting as it is named in the environment, with the place inside of it; `TOGETHER` of several."""
+    name, *inside = map(str, place or ("together",))
+    return ".".join([name.upper(), *inside])
 
 
 def _is_tenant(name: str) -> bool:
@@ -271,6 +342,11 @@ def _is_webhook_secret(text: str) -> bool:
         return text.startswith("whsec_") and 24 <= len(b64decode(text[6:], validate=True)) <= 64
     except ValueError:
         return False
+
+
+def _is_origin(text: str) -> bool:
+    parts = urlsplit(text)
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and text == f"{parts.scheme}://{parts.netloc}"
 
 
 def _is_loopback(host: str) -> bool:

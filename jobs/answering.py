@@ -6,11 +6,14 @@ best sentences of the passages, and says so.
 
 import logging
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from jobs.domain.answers import Answer, Similarities, checked, extract, refusal, supporting
 from jobs.domain.prompts import INSTRUCTIONS, declines, passages_prompt
+from jobs.domain.usage import Usage
 from jobs.providers.errors import ProviderError
 from jobs.providers.llm import LanguageModel, Message
+from jobs.providers.tokenizer import counted
 
 if TYPE_CHECKING:
     from jobs.domain.chunks import Hit
@@ -33,7 +36,7 @@ def answer(services: "Services", tenant: str, question: str, document_id: int | 
     sources = supporting(question, hits, gate)
     if services.llm is not None and (sources or (gate is None and hits)):
         # Where no gate is known for the vectors, the model itself judges what was found.
-        written = _ask_model(services.llm, question, (sources or hits)[:_MODEL_SOURCES])
+        written = _ask_model(services, services.llm, tenant, question, (sources or hits)[:_MODEL_SOURCES])
         if isinstance(written, Answer):
             return written
         return _quote(services, tenant, question, sources, model_error=written)
@@ -46,23 +49,27 @@ def _quote(
     services: "Services", tenant: str, question: str, sources: "list[Hit]", model_error: str | None = None
 ) -> Answer:
     neighbours = services.search.neighbours(tenant, sources)
-    return extract(question, sources, _similarities(services.embedder, question), neighbours, model_error)
+    return extract(question, sources, similarities(services.embedder, question), neighbours, model_error)
 
 
-def _ask_model(llm: LanguageModel, question: str, sources: "list[Hit]") -> Answer | str:
-    """Return the model's answer, or the code of why there is none."""
+def _ask_model(
+    services: "Services", llm: LanguageModel, tenant: str, question: str, sources: "list[Hit]"
+) -> Answer | str:
+    """Return the model's answer, or the code of why there is none; what it used is recorded."""
     turns = [Message("system", INSTRUCTIONS), Message("user", passages_prompt(question, sources))]
     try:
-        written = llm.complete(turns).text
+        completion = counted(llm.complete(turns), turns)
     except ProviderError as error:
         log.warning("the language model failed, answering with sentences: %s", error.code)
         return error.code
-    if declines(written):
+    usage = Usage(completion.prompt_tokens, completion.completion_tokens, completion.estimated)
+    services.usage.record(None, tenant, None, llm.model, usage, "documents", uuid4().hex)
+    if declines(completion.text):
         return refusal(question)
-    return checked(written, sources) or "model_cited_nothing"
+    return checked(completion.text, sources) or "model_cited_nothing"
 
 
-def _similarities(embedder: "Embedder", question: str) -> Similarities | None:
+def similarities(embedder: "Embedder", question: str) -> Similarities | None:
     """Return a function that compares texts with the question, or None if that would mean a remote call."""
     if not embedder.is_local:
         return None

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
-from uuid import NAMESPACE_OID, uuid5
+from uuid import NAMESPACE_OID, uuid4, uuid5
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -29,7 +29,7 @@ from jobs.domain.usage import Usage
 from jobs.providers.errors import ProviderBusy, ProviderError, ProviderNonsense
 from jobs.providers.llm import Completion, LanguageModel, Message
 from jobs.providers.model_gate import CircuitOpen, Outcome, Pass
-from jobs.providers.tokenizer import count_tokens
+from jobs.providers.tokenizer import counted
 
 MAX_ATTEMPTS = 5
 MAX_SECONDS = 60.0
@@ -90,12 +90,12 @@ def complete(ctx: JobContext, call: Call) -> Completion:
         NoModel: none is set up.
         ProviderError: it failed, five times or for good.
     """
-    return _recorded(ctx, call, lambda llm: _complete(llm, call))
+    return _record(ctx, call, _through_the_gate(ctx, call, lambda llm: _complete(llm, call)))
 
 
 def write(ctx: JobContext, call: Call, pen: Pen) -> Completion:
     """Have the model write the answer piece by piece; return it as a whole. Raises as `complete`."""
-    return _recorded(ctx, call, lambda llm: _stream(llm, call, pen))
+    return _record(ctx, call, _through_the_gate(ctx, call, lambda llm: _stream(llm, call, pen)))
 
 
 def ask(
@@ -120,16 +120,10 @@ def ask(
         return AgentAnswer(output=agent.built_in(given).model_dump(mode="json"), model=BUILT_IN)
     messages = [Message("system", agent.instructions()), Message("user", agent.prompt(given))]
     call = Call(key, messages, source, user_id, agent.max_tokens, schema=agent.schema(), deadline=deadline)
-    fitted: list[BaseModel] = []
-
-    def attempt(llm: LanguageModel) -> Completion:
-        completion = _complete(llm, call)
-        fitted[:] = [_fit(agent, completion.text)]
-        return completion
-
-    completion = _recorded(ctx, call, attempt)
+    output, completion = _through_the_gate(ctx, call, lambda llm: _fitting(ctx, llm, agent, call))
+    completion = _record(ctx, call, completion)
     return AgentAnswer(
-        output=fitted[0].model_dump(mode="json"),
+        output=output.model_dump(mode="json"),
         model=ctx.services.llm.model,
         prompt_tokens=completion.prompt_tokens,
         completion_tokens=completion.completion_tokens,
@@ -137,10 +131,13 @@ def ask(
     )
 
 
-def _fit(agent: Agent, text: str) -> BaseModel:
+def _fitting(ctx: JobContext, llm: LanguageModel, agent: Agent, call: Call) -> tuple[BaseModel, Completion]:
+    """Return an answer that has the agent's form; one that has not has used tokens, too."""
+    completion = _complete(llm, call)
     try:
-        return agent.read(text)
-    except (ValidationError, ValueError):
+        return agent.read(completion.text), completion
+    except ValueError:
+        _record(ctx, replace(call, key=f"{call.key}/unfit/{uuid4().hex}"), completion)
         raise AnswerUnfit from None
 
 
@@ -161,20 +158,14 @@ def _stream(llm: LanguageModel, call: Call, pen: Pen) -> Completion:
     return Completion("".join(pieces), *(writing.counts or (0, 0)))
 
 
-def _recorded(ctx: JobContext, call: Call, attempt: Callable[[LanguageModel], Completion]) -> Completion:
-    completion = _counted(call, _through_the_gate(ctx, call, attempt))
+def _record(ctx: JobContext, call: Call, completion: Completion) -> Completion:
+    """Record what a call has used, once; return it with its tokens."""
+    completion = counted(completion, call.messages)
     usage = Usage(completion.prompt_tokens, completion.completion_tokens, completion.estimated)
     key = uuid5(NAMESPACE_OID, f"{ctx.job_id}/{call.key}").hex
-    assert ctx.services.llm is not None  # noqa: S101 - else there is no completion
-    ctx.services.usage.record(None, ctx.tenant, call.user_id, ctx.services.llm.model, usage, call.source, key)
+    model = ctx.services.llm.model if ctx.services.llm else ""
+    ctx.services.usage.record(None, ctx.tenant, call.user_id, model, usage, call.source, key)
     return completion
-
-
-def _counted(call: Call, completion: Completion) -> Completion:
-    if completion.prompt_tokens or completion.completion_tokens:
-        return completion
-    asked = sum(count_tokens(message.content) for message in call.messages)
-    return replace(completion, prompt_tokens=asked, completion_tokens=count_tokens(completion.text), estimated=True)
 
 
 def _through_the_gate(ctx: JobContext, call: Call, attempt: Callable[[LanguageModel], T]) -> T:

@@ -24,6 +24,7 @@ from jobs.domain.chat import (
 )
 from jobs.domain.chunks import Hit
 from jobs.domain.prompts import passages_prompt
+from jobs.providers.errors import ProviderNonsense
 from jobs.providers.llm import LanguageModel, Message
 from jobs.providers.tokenizer import count_tokens
 from jobs.services import Services
@@ -130,8 +131,12 @@ class Chat:
         self.reply.sources = self._sources()
         if self.reply.sources:
             self._told[-1] = Message("user", passages_prompt(self._asked.message, self.reply.sources))
-        writing = llm.stream(self._told, max_tokens=self._config.chat_max_tokens)
-        yield from writing
+        writing, wrote = llm.stream(self._told, max_tokens=self._config.chat_max_tokens), False
+        for piece in writing:
+            wrote = wrote or bool(piece.strip())
+            yield piece
+        if not wrote:
+            raise ProviderNonsense("The model wrote nothing.")
         if writing.counts:
             self.reply.prompt_tokens, self.reply.completion_tokens = writing.counts
             self.reply.estimated = False

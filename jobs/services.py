@@ -12,8 +12,12 @@ from jobs.providers.channels import Sender, build_channels
 from jobs.providers.embedder import Embedder, build_embedder
 from jobs.providers.llm import LanguageModel, build_language_model
 from jobs.providers.model_gate import ModelGate
+from jobs.providers.pages import PageReader
 from jobs.providers.redis_check import connect
+from jobs.providers.robots import Robots
+from jobs.providers.safe_http import SafeClient
 from jobs.providers.templates import EventTexts, load_events
+from jobs.providers.web_search import WebSearch, build_web_search
 from jobs.stores.blobs import BlobStore, build_blobs
 from jobs.stores.canvases import CanvasStore
 from jobs.stores.conversations import ConversationStore
@@ -24,6 +28,7 @@ from jobs.stores.exports import ExportStore
 from jobs.stores.memories import MemoryStore
 from jobs.stores.notifications import NotificationStore
 from jobs.stores.requests import RequestStore
+from jobs.stores.research import ResearchStore
 from jobs.stores.search import SearchIndex
 from jobs.stores.sessions import LogRules, SessionStore
 from jobs.stores.usage import UsageStore
@@ -31,6 +36,8 @@ from jobs.stores.user_data import UserDataStore
 from jobs.stores.user_stats import UserStatsStore
 from jobs.stores.users import UserStore
 from jobs.stores.work import WorkStore
+
+ROBOTS_SECONDS = 5.0  # that a host may take to say what may be read of it
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,9 @@ class Services:
     notifications: NotificationStore
     channels: dict[Channel, Sender]
     event_texts: EventTexts
+    research: ResearchStore
+    web_search: WebSearch | None
+    pages: PageReader
 
     def after_fork(self) -> None:
         """Let go of connections inherited from the parent process."""
@@ -112,7 +122,20 @@ def build_services(config: Config, redis: Redis | None = None) -> Services:
             config.channel_timeout,
         ),
         event_texts=load_events(config.events_dir),
+        research=ResearchStore(database),
+        web_search=build_web_search(
+            config.web_search_url, key=_plain(config.web_search_key), timeout=config.web_timeout
+        ),
+        pages=build_pages(redis, config),
     )
+
+
+def build_pages(redis: Redis, config: Config) -> PageReader:
+    """Return the reader of web pages."""
+    private, agent = config.web_allow_private, config.web_user_agent
+    robots = Robots(SafeClient(timeout=min(ROBOTS_SECONDS, config.web_timeout), allow_private=private), redis, agent)
+    client = SafeClient(timeout=config.web_timeout, allow_private=private)
+    return PageReader(client, robots, agent=agent, max_bytes=config.web_page_bytes)
 
 
 def build_gate(redis: Redis, config: Config) -> ModelGate:

@@ -17,7 +17,7 @@ from jobs.stores.user_data import Kind
 
 EXPORT, ERASE = "user_data.export", "user_data.erase"
 MAX_BYTES = 2**40  # of an export
-KINDS: tuple[Kind, ...] = ("conversations", "sessions", "notifications", "registrations")
+KINDS: tuple[Kind, ...] = ("conversations", "sessions", "notifications", "research", "registrations")
 _PAGE = 200  # records read at once
 _BEAT = 500  # records between two words of progress
 UserId = Annotated[str, Field(max_length=100)]
@@ -49,6 +49,7 @@ class EraseResult(BaseModel):
     statistics: int
     exports: int
     notifications: int
+    research: int
     registrations: int
 
 
@@ -195,6 +196,7 @@ def _records(services: Services, tenant: str, user_id: str) -> Iterator[Record]:
         known = {name: getattr(user, name) for name in ("user_id", "email", "phone", "name", "language", "created_at")}
         yield {"kind": "registration", **known}
     yield from _notifications(services, tenant, user_id)
+    yield from _research(services, tenant, user_id)
 
 
 def _conversations(services: Services, tenant: str, user_id: str) -> Iterator[Record]:
@@ -231,6 +233,15 @@ def _notifications(services: Services, tenant: str, user_id: str) -> Iterator[Re
         for each in page:
             for delivery in each.deliveries:
                 yield {"kind": "notification", **{name: getattr(delivery, name) for name in names}}
+        before = page[-1].number
+
+
+def _research(services: Services, tenant: str, user_id: str) -> Iterator[Record]:
+    before: int | None = None
+    while page := services.research.of_user(tenant, user_id, before=before, limit=_PAGE):
+        for each in page:
+            known = {name: getattr(each, name) for name in ("id", "query", "title", "status", "model", "created_at")}
+            yield {"kind": "research", **known, "text": each.content.report if each.content else None}
         before = page[-1].number
 
 

@@ -124,10 +124,11 @@ class Stack:
             self.start_process(f"{WORKER}.{number}", like=WORKER)
         self._wait_until_it_answers()
 
-    def start_process(self, name: str, *, like: str = "") -> None:
-        """Start a process of the Procfile, once more if it has ended; or a further one, `like` one of these."""
+    def start_process(self, name: str, *, like: str = "", arguments: str = "") -> None:
+        """Start a process of the Procfile, once more if it has ended; or a further one, `like` one of these, with
+        `arguments` of its own."""
         if like:
-            self._commands[name] = self._commands[like]
+            self._commands[name] = f"{self._commands[like]} {arguments}".strip()
         self.processes.start(name, self._commands[name], self._env())
         self._started[name] = monotonic()
 

@@ -1,10 +1,12 @@
 """Whether what the application answers is what `/openapi.json` says."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response, request, request_finished
 from jsonschema import Draft202012Validator
 
 from webapp.openapi.document import document_of
@@ -12,6 +14,7 @@ from webapp.openapi.operations import FOR_PEOPLE, JSON, operations_of
 from webapp.responses import ProblemAnswer
 
 GROWS = {"Problem", "CanvasFile", "TextNode", "FileNode", "LinkNode", "GroupNode", "Edge"}  # may have other members
+BY_DEFAULT = (400, 403, 405, 413, 415, 421, 422, 500, 502)  # what any request can be answered: `default`
 
 
 class Description:
@@ -34,7 +37,7 @@ class Description:
         name = f"{request.method} {operation.path} {response.status_code}"
         said = self.document["paths"][operation.path][request.method.lower()]["responses"]
         answer = self._resolved(said.get(str(response.status_code), said["default"]))
-        if answer is self._resolved(said["default"]) and response.status_code in (200, 201, 202, 204, 304, 404, 409):
+        if str(response.status_code) not in said and response.status_code not in BY_DEFAULT:
             return [f"{name}: not described"]
         lacking = [f"{name}: no {header}" for header in self._missing(answer, response)]
         return lacking + [f"{name}: {fault}" for fault in self._body_faults(answer, response)]
@@ -60,15 +63,27 @@ class Description:
         return Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
     def _resolved(self, answer: Any) -> Any:
-        return (
-            self.document["components"]["responses"][answer["$ref"].rpartition("/")[2]] if "$ref" in answer else answer
-        )
+        name = answer.get("$ref", "").rpartition("/")[2]
+        return self.document["components"]["responses"][name] if name else answer
 
 
 _known: dict[bool, Description] = {}
 
 
-def description_of(app: Flask) -> Description:
+@contextmanager
+def held_to_description() -> Iterator[None]:
+    """Within it, every answer of an application has the status, the headers and the body that its description says."""
+    faults: list[str] = []
+
+    def check(sender: Flask, response: Response, **_: Any) -> None:
+        faults.extend(_description(sender).faults(response))
+
+    with request_finished.connected_to(check):
+        yield
+    assert faults == []
+
+
+def _description(app: Flask) -> Description:
     """Return the description of an application; writing it takes a while, and all of a kind have the same."""
     keys = bool(app.extensions["offstage"].services.config.api_keys)
     if keys not in _known:

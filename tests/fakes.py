@@ -11,11 +11,12 @@ from rq.serializers import JSONSerializer
 
 from config import QUEUES, Config, load_config
 from jobs.core.client import JobClient
+from jobs.core.errors import Awaiting
 from jobs.core.runner import failure_of, run_failure_hook, run_with
 from jobs.domain.usage import Price, PriceTable
 from jobs.providers.llm import build_language_model
 from jobs.providers.templates import load_events
-from jobs.services import Services, build_gate
+from jobs.services import Services, build_gate, build_pages
 from jobs.stores.canvases import CanvasStore
 from jobs.stores.conversations import ConversationStore
 from jobs.stores.database import Database
@@ -24,6 +25,7 @@ from jobs.stores.exports import ExportStore
 from jobs.stores.memories import MemoryStore
 from jobs.stores.notifications import NotificationStore
 from jobs.stores.requests import RequestStore
+from jobs.stores.research import ResearchStore
 from jobs.stores.sessions import SessionStore
 from jobs.stores.usage import UsageStore
 from jobs.stores.user_data import UserDataStore
@@ -65,6 +67,9 @@ def engine_services(redis: "Redis", config: Config | None = None, database: Data
         notifications=NotificationStore(database) if database else absent,
         channels={},
         event_texts=load_events(),
+        research=ResearchStore(database) if database else absent,
+        web_search=None,
+        pages=build_pages(redis, config or load_config()),
     )
 
 
@@ -74,11 +79,16 @@ def job_client(services: Services) -> JobClient:
 
 
 def run_jobs(services: Services) -> None:
-    """Run every queued job in this process, and those that they start, in the order of the queues."""
+    """Run every queued job in this process, and those that they start or wait for, in the order of the queues."""
 
     class LocalJob(Job):
         def _execute(self) -> Any:
-            return run_with(services, self, *self.args)
+            while True:
+                try:
+                    return run_with(services, self, *self.args)
+                except Awaiting:
+                    run_jobs(services)
+                    make_due(services)
 
     class LocalWorker(SimpleWorker):
         def _set_ip_address(self, connection: "Redis") -> None:

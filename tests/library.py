@@ -85,4 +85,4 @@ def embed_all(index: SearchIndex, tenant: str = "ada") -> None:
 def answering_services(index: SearchIndex, embedder: Embedder, llm: LanguageModel | None = None) -> Services:
     """Return services with what answering needs, and nothing else."""
     absent = cast(Any, None)
-    return replace(engine_services(absent), search=index, embedder=embedder, llm=llm)
+    return replace(engine_services(absent, database=index._database), search=index, embedder=embedder, llm=llm)

@@ -1,6 +1,7 @@
 """A scripted language model over HTTP: it counts the calls under way and what it was asked, and fails when told to."""
 
 import json
+import re
 import threading
 import time
 from collections import Counter
@@ -13,7 +14,7 @@ from typing import Any
 
 @dataclass
 class ModelServer:
-    """An OpenAI-compatible endpoint on loopback. Each call takes `seconds`.
+    """An OpenAI-compatible endpoint on loopback. Each call takes `seconds`, and a streamed one `piece_seconds` a word.
 
     `answer` makes the answer of the last message; a number instead is an HTTP status. `most` is how many calls were
     under way at once, `asked` how often each message came.
@@ -21,6 +22,7 @@ class ModelServer:
 
     url: str = ""
     seconds: float = 0.0
+    piece_seconds: float = 0.0
     answer: Callable[[str], str | int] = lambda message: f"answer to {message}"
     most: int = 0
     under_way: int = 0
@@ -58,17 +60,36 @@ def model_server(**settings: Any) -> Iterator[ModelServer]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            message = server.begin(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            message = server.begin(body)
             try:
                 time.sleep(server.seconds)
                 answer = server.answer(message)
+                if body.get("stream") and isinstance(answer, str):
+                    self._stream(answer)
             finally:
                 server.end()
             if isinstance(answer, int):
                 self._send(answer, {"error": {"message": "as asked"}})
-            else:
+            elif not body.get("stream"):
                 usage = {"prompt_tokens": 7, "completion_tokens": 5}
                 self._send(200, {"choices": [{"message": {"content": answer}}], "usage": usage})
+
+        def _stream(self, answer: str) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Connection", "close")
+            self.end_headers()
+            for piece in re.findall(r"\S+\s*|\s+", answer):
+                self._event({"choices": [{"delta": {"content": piece}}]})
+                time.sleep(server.piece_seconds)
+            self._event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 5}})
+            self.wfile.write(b"data: [DONE]\n\n")
+            self.close_connection = True
+
+        def _event(self, value: Any) -> None:
+            self.wfile.write(b"data: %s\n\n" % json.dumps(value).encode())
+            self.wfile.flush()
 
         def _send(self, status: int, value: Any) -> None:
             body = json.dumps(value).encode()

@@ -24,6 +24,7 @@ from webapp.api import (
     memory,
     notifications,
     ops,
+    research,
     schedules,
     statistics,
     usage,
@@ -33,6 +34,7 @@ from webapp.api import (
 from webapp.api import batches as batches_api
 from webapp.auth import register_auth
 from webapp.console import bp as console
+from webapp.cors import register_cors
 from webapp.dashboard import register_dashboard
 from webapp.errors import invalid, register_errors
 from webapp.extension import Offstage
@@ -56,6 +58,7 @@ BLUEPRINTS = (
     canvases.bp,
     agents.bp,
     usage.bp,
+    research.bp,
     ops.bp,
 )
 
@@ -97,6 +100,7 @@ def create_app(config: Config | None = None, services: Services | None = None) -
     batches = BatchClient(services.redis, result_ttl=config.result_ttl, work=services.work)
     hub = EventHub(services.redis, config.max_streams, config.tenant_streams)
     app.extensions["offstage"] = Offstage(services, client, batches, EventStreams(services.redis, client, hub))
+    register_cors(app, config)
     register_limits(app, config)
     register_auth(app, config)
     register_idempotency(app, services.requests)

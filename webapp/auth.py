@@ -24,12 +24,14 @@ def register_auth(app: Flask, config: Config) -> None:
 
     @app.before_request
     def authenticate() -> None:
+        if is_preflight():
+            return  # a browser asks on its own what a page may send, without the key; the answer says nothing else
         if request.path in OPEN_PATHS or request.path == OWN_LOGIN or request.path.startswith(OPEN_FOLDERS):
             return
         if config.api_keys:
             g.tenant = _tenant_of_key(config)
         else:
-            _refuse_strangers()
+            _refuse_strangers(config)
             g.tenant = LOCAL_TENANT
 
 
@@ -39,6 +41,11 @@ def is_own_origin(origin: str) -> bool:
         return urlsplit(origin).netloc == request.host
     except ValueError:
         return False
+
+
+def is_preflight() -> bool:
+    """Say whether a browser asks what a page of another site may do."""
+    return request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
 
 
 def new_key(tenant: str) -> tuple[str, str]:
@@ -57,13 +64,13 @@ def _tenant_of_key(config: Config) -> str:
     return tenant
 
 
-def _refuse_strangers() -> None:
-    """Without keys, a web page elsewhere must not reach us through its visitor's browser."""
+def _refuse_strangers(config: Config) -> None:
+    """Without keys, a web page elsewhere must not reach us through its visitor's browser, unless it is one of ours."""
     host = urlsplit(f"//{request.host}").hostname
     if host not in LOCAL_NAMES:
         abort(421, "Without API keys this service answers on loopback names only.")
     origin = request.headers.get("Origin")
-    if origin and not is_own_origin(origin):
+    if origin and origin not in config.cors_origins and not is_own_origin(origin):
         abort(403, "Requests from pages of other sites are refused.")
 
 

@@ -46,12 +46,14 @@ from jobs.domain.documents import (
 )
 from jobs.domain.notifications import BadContext, TextTooLong, UnknownEvent
 from jobs.providers.errors import ProviderError
+from jobs.research import ModelNotServed, NoSource
 from jobs.stores.blobs import StorageError, StorageFull
 from jobs.stores.conversations import SessionNotFound
 from jobs.stores.database import is_away
 from jobs.stores.exports import ExportNotFound, ExportNotReady
 from jobs.stores.memories import MemoryNotFound
 from jobs.stores.notifications import NotificationNotFound
+from jobs.stores.research import ResearchNotFound
 from jobs.stores.schedules import ScheduleExists, ScheduleNotFound, ScheduleReadOnly, TooManySchedules
 from jobs.stores.user_stats import LimitReached
 from jobs.stores.users import UserExists, UserNotFound
@@ -70,6 +72,7 @@ STATUSES: dict[type[Exception], int] = {
     ScheduleNotFound: 404,
     NoWebhook: 404,
     NotificationNotFound: 404,
+    ResearchNotFound: 404,
     SessionNotFound: 404,
     MemoryNotFound: 404,
     ExportNotFound: 404,
@@ -98,6 +101,8 @@ STATUSES: dict[type[Exception], int] = {
     InvalidArguments: 422,
     WebhookUrlRefused: 422,
     UnknownEvent: 422,
+    ModelNotServed: 422,
+    NoSource: 422,
     BadContext: 422,
     TextTooLong: 422,
     InvalidCanvas: 422,
@@ -133,7 +138,7 @@ def problem(status: int, code: str, detail: str, **extra: Any) -> ProblemAnswer:
     body = {"type": "about:blank", "status": status, "code": code, "detail": detail, **extra}
     if request_id := g.get("request_id"):
         body["request_id"] = request_id
-    response = ProblemAnswer(json.dumps(body, ensure_ascii=False), status)
+    response = ProblemAnswer(f"{json.dumps(body, ensure_ascii=False)}\n", status)
     if status == 503:
         response.headers["Retry-After"] = "2"
     if status == 401:
@@ -143,7 +148,10 @@ def problem(status: int, code: str, detail: str, **extra: Any) -> ProblemAnswer:
 
 def invalid(error: ValidationError) -> Response:
     """Return a 422 that names each field that is wrong, without echoing its value."""
-    fields = [{"field": ".".join(map(str, item["loc"])) or "body", "message": item["msg"]} for item in error.errors()]
+    fields = [
+        {"field": ".".join(map(str, item["loc"])) or "body", "message": item["msg"].removeprefix("Value error, ")}
+        for item in error.errors()
+    ]
     return problem(
         422, "invalid", "; ".join(f"{field['field']}: {field['message']}" for field in fields), errors=fields
     )
@@ -202,6 +210,7 @@ def _database_away(error: Exception) -> Response:
 def _provider_failed(error: Exception) -> Response:
     """The language model, or another service that an answer needs, did not do what it was asked."""
     assert isinstance(error, ProviderError)  # noqa: S101 - registered for no other
+    log.warning("a request failed with what it needs outside: %s: %s", error.code, error)
     answer = problem(503 if error.retryable else 502, error.code, str(error))
     if error.retry_after:
         answer.headers["Retry-After"] = str(max(1, round(error.retry_after)))

@@ -199,18 +199,23 @@ class EventStreams:
         self._hub.close()
 
     def _follow(self, subscription: Subscription, tenant: str, view: JobView, after: str) -> Iterator[str]:
-        yield _frame("status", {"state": view.state, "progress": view.model_dump(mode="json")["progress"]})
+        yield frame("status", {"state": view.state, "progress": view.model_dump(mode="json")["progress"]})
         seen, kind = after, ""
         while True:
+            end: Event | None = None
             for event in self._catch_up(subscription, tenant, view.id, seen):
-                yield from _frames(seen, event)
+                end = event if event.kind == "end" else None  # one that others follow was not the last: it was requeued
+                if end is None:
+                    yield from _frames(seen, event)
                 seen, kind = event.id, event.kind
             state = self._state(tenant, view.id)
             if state in GONE_OR_ENDED:
                 if read_events(self._redis, tenant, view.id, seen, 1):
                     continue  # the end came between the two reads
-                if kind != "end":  # a stock RQ worker ran it, or it was deleted
-                    yield _frame("end", {"state": state})
+                if end:
+                    yield frame(end.kind, end.data, end.id)
+                elif kind != "end":  # a stock RQ worker ran it, or it was deleted
+                    yield frame("end", {"state": state})
                 return
             for event in self._new_events(subscription):
                 if event is CLOSING:
@@ -272,10 +277,11 @@ def _until_end(subscription: Subscription, seconds: float) -> None:
 def _frames(seen: str, event: Event) -> Iterator[str]:
     """Return an event's frame; before it, if events between it and the last one were dropped, how many."""
     if missing := missing_between(seen, event.id):
-        yield _frame("dropped", {"missing": missing})
-    yield _frame(event.kind, event.data, event.id)
+        yield frame("dropped", {"missing": missing})
+    yield frame(event.kind, event.data, event.id)
 
 
-def _frame(kind: str, data: dict[str, Any], event_id: str | None = None) -> str:
+def frame(kind: str, data: dict[str, Any], event_id: str | None = None) -> str:
+    """Return an event as it stands in a stream."""
     head = f"id: {event_id}\n" if event_id else ""
     return f"{head}event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"

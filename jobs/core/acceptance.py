@@ -235,6 +235,7 @@ def view_of(work: Work) -> JobView:
     return JobView(
         id=work.id,
         type=work.type,
+        description=job.description,
         state=work.state if work.state != OPEN else "scheduled" if due else "queued",
         queue=job.queue,
         attempt=max(1, work.generation),

@@ -178,11 +178,11 @@ class JobClient:
 
         Raises:
             JobNotFound: the tenant has none of that id.
-            WrongState: it is neither paused nor under way.
+            WrongState: it has ended.
         """
         view, now = self.present(tenant, job_id), datetime.now(UTC)
         args = [PREFIX, job_id, keys.state(tenant, job_id), utcformat(now), now.timestamp()]
-        if not call(self._redis, "resume", [], args) and view.state not in ("queued", "running"):
+        if not call(self._redis, "resume", [], args) and view.ended:
             raise WrongState(view)
         self._for_children(tenant, job_id, self.resume)
         return self.get(tenant, job_id)

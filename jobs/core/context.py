@@ -141,13 +141,18 @@ class JobContext:
         progress = {"percent": round(max(0.0, min(100.0, percent)), 1), "message": message}
         self.emit(PROGRESS, progress)
 
-    def emit(self, kind: str, data: dict[str, Any]) -> None:
+    def emit(self, kind: str, data: dict[str, Any], *, writer: str = "") -> None:
         """Send an event to the job's watchers, now and later. `data` is a JSON object.
+
+        With a `writer` it is sent only while `become_writer` has named no other.
 
         Raises:
             EventTooLarge: it has more than 256 KiB; send it in parts.
+            Interrupted: another attempt writes for the job: this one was taken for dead.
         """
-        add_event(self._redis, self.services.config, self.tenant, self.job_id, kind, data, ttl=self._ttl)
+        config, tenant, job_id = self.services.config, self.tenant, self.job_id
+        if not add_event(self._redis, config, tenant, job_id, kind, data, ttl=self._ttl, writer=writer):
+            raise Interrupted
 
     def start(self, name: str, args: BaseModel | dict[str, Any], *, child: bool = False, **options: Any) -> str:
         """Start another job for the same tenant and return its id. A `child` is paused, resumed and canceled with this

@@ -54,10 +54,12 @@ def add_event(
     data: Mapping[str, Any],
     *,
     ttl: int | None = None,
-) -> None:
+    writer: str = "",
+) -> bool:
     """Append an event to a job's stream, and drop the oldest over the caps: one round trip, also in a pipeline.
 
     The stream is kept for `ttl` seconds from now, or the results' time. `progress` is kept as the job's own as well.
+    With a `writer` it is appended only while that is the one that `become_writer` named last; returns whether it was.
 
     Raises:
         EventTooLarge
@@ -74,11 +76,17 @@ def add_event(
         config.max_events,
         config.max_events_bytes,
         "1" if kind == PROGRESS else "0",
+        writer,
     ]
     if isinstance(redis, Pipeline):  # which learns too late that a script is not there
         redis.eval(source("emit"), 0, *args)
-    else:
-        call(redis, "emit", [], args)
+        return True
+    return call(redis, "emit", [], args) is not None
+
+
+def become_writer(redis: Redis, tenant: str, job_id: str, writer: str) -> None:
+    """Let nobody else write for a job from now on: an attempt that was taken for dead, and is not, falls silent."""
+    redis.hset(keys.state(tenant, job_id), "writer", writer)
 
 
 def end_event(state: str, failure: Failure | None = None) -> dict[str, str]:

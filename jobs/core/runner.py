@@ -29,6 +29,7 @@ from jobs.core.errors import (
     JobError,
     JobTimeout,
     KeptFailure,
+    Postponed,
     ResourceLimitExceeded,
     UnknownJobType,
 )
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UNEXPECTED = "internal_error"
+NEW_TYPE_SECONDS = 3600  # of a job whose type this worker does not know: another one, newer than this, may
+NEW_TYPE_WAIT = 10.0
 MAX_OUTAGES = 60  # of the database and of Redis in a job's life; each is waited for, up to a minute
 
 
@@ -70,6 +73,8 @@ def run_with(services: "Services", job: Job, name: str, args: dict[str, Any]) ->
     except Exception as error:
         if isinstance(error, JobCanceled):
             raise
+        if isinstance(error, UnknownJobType) and (now() - job.created_at).total_seconds() < NEW_TYPE_SECONDS:
+            raise Postponed(NEW_TYPE_WAIT) from error
         if is_away(error) or isinstance(error, AWAY):
             _await_surroundings(services, job, error)
         _log(job, error)

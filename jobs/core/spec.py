@@ -75,7 +75,9 @@ class JobType:
         return (getdoc(self.function) or self.name).splitlines()[0]
 
     def description(self, args: BaseModel) -> str:
-        """Return `type(key arguments)`, for dashboards."""
+        """Return `type(key arguments)`, for dashboards; the type alone where there are none that may be shown."""
+        if not self.describe:
+            return self.name
         return f"{self.name}({', '.join(f'{name}={getattr(args, name)}' for name in self.describe)})"
 
     def dump_result(self, result: Any) -> Any:

@@ -86,6 +86,7 @@ class JobView(BaseModel):
 
     id: str
     type: str
+    description: str = Field(default="", description="The type with its key arguments, as dashboards show it.")
     state: str
     queue: str
     position: int | None = None
@@ -175,9 +176,10 @@ def _view(job: Job, progress: bytes | None, paused: bool, attempts: list[Attempt
     return JobView(
         id=job.id,
         type=job.meta.get("type", ""),
+        description=job.description or "",
         state=state,
         queue=job.origin,
-        progress=Progress.model_validate_json(progress) if progress else None,
+        progress=_progress(progress, state),
         attempt=len(attempts) if state == "failed" and attempts else len(attempts) + 1,
         retries_left=0 if state in END_STATES else max(0, retries_allowed(job) - retries),
         attempts=attempts,
@@ -190,6 +192,14 @@ def _view(job: Job, progress: bytes | None, paused: bool, attempts: list[Attempt
         depends_on=job._dependency_ids,
         waits_for=_waits_for(job) if state == "waiting" else None,
     )
+
+
+def _progress(kept: bytes | None, state: str) -> Progress | None:
+    """Return how far a job is: what has completed is through, whatever it said last."""
+    if kept is None:
+        return None
+    progress = Progress.model_validate_json(kept)
+    return progress.model_copy(update={"percent": 100.0}) if state == "completed" else progress
 
 
 def _waits_for(job: Job) -> WaitsFor | None:

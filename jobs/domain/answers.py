@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jobs.domain.chunks import Hit
+from jobs.domain.citations import CITED
 from jobs.domain.sentences import sentences
 from jobs.domain.statements import statements
 from jobs.domain.tokens import content_parts, content_terms, count_han, is_han, names, part_terms, stem, tokens
@@ -23,7 +24,6 @@ _PASSAGE_WEIGHT = 0.5
 _SIMILARITY_WEIGHT = 0.5
 _COMPARED_SENTENCES = 16  # the best by words are compared by meaning too: 1 ms each
 _SENTENCE_SHARE = 0.76  # of the best sentence's rate
-_CITED = re.compile(r"(?<!\s)\s*+[\[【]\s*+(\d{1,4}(?:\s*[,，、]\s*\d{1,4})*)\s*[\]】]")
 
 Similarities = Callable[[list[str]], list[float]]  # of each text to the question
 
@@ -122,8 +122,8 @@ def checked(written: str, sources: Sequence[Hit]) -> Answer | None:
         used.extend(number for number in real if number not in used)
         return "".join(f" [{used.index(number) + 1}]" for number in real)
 
-    text = _CITED.sub(renumber, written).strip()
-    if not used or not _CITED.sub("", text).strip():
+    text = CITED.sub(renumber, written).strip()
+    if not used or not CITED.sub("", text).strip():
         return None
     return Answer(text, tuple(_cite(sources[number]) for number in used), mode="model")
 

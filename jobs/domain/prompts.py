@@ -19,10 +19,10 @@ If the passages do not answer the question, write exactly {NO_ANSWER} and nothin
 
 def passages_prompt(question: str, sources: Sequence[Hit]) -> str:
     """Return the numbered passages and the question, as the user's turn."""
-    quoted = [
-        f"[{n}] {_one_line(hit.document_name)}, page {hit.page}:\n{_quoted(hit)}" for n, hit in enumerate(sources, 1)
+    shown = [
+        f"[{n}] {one_line(hit.document_name)}, page {hit.page}:\n{quoted(hit.text)}" for n, hit in enumerate(sources, 1)
     ]
-    return "\n\n".join([*quoted, f"Question: {_one_line(question)}"])
+    return "\n\n".join([*shown, f"Question: {one_line(question)}"])
 
 
 def declines(written: str) -> bool:
@@ -30,9 +30,11 @@ def declines(written: str) -> bool:
     return not written.strip() or NO_ANSWER in written
 
 
-def _quoted(hit: Hit) -> str:
-    return "\n".join(f"> {line}" for line in hit.text.splitlines())
+def quoted(text: str) -> str:
+    """Return a text as a quotation, line by line."""
+    return "\n".join(f"> {line}" for line in text.splitlines())
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return a text on one line."""
     return " ".join(text.split())

@@ -8,7 +8,7 @@ import json
 import os
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -40,12 +40,12 @@ deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 class Endpoint:
     """One remote service, by its base URL. Building one connects nothing; safe among threads and after a fork.
 
-    A base URL without a path gets `/v1`, where OpenAI-compatible services have their routes.
+    A base URL without a path gets `default_path`: `/v1`, where OpenAI-compatible services have their routes.
     """
 
-    def __init__(self, url: str, *, key: str = "", timeout: float = 60.0) -> None:
+    def __init__(self, url: str, *, key: str = "", timeout: float = 60.0, default_path: str = "/v1") -> None:
         url = url.rstrip("/")
-        self.url = url if urlsplit(url).path else f"{url}/v1"
+        self.url = url if urlsplit(url).path else url + default_path
         self.timeout = timeout
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client: httpx2.Client | None = None
@@ -58,16 +58,23 @@ class Endpoint:
         Raises:
             ProviderError: of the kind that tells whether trying again can help.
         """
-        with self._answer(path, body) as response:
-            content = b"".join(_limited(response.iter_bytes()))
-        try:
-            return json.loads(content)
-        except ValueError as error:
-            raise ProviderNonsense("The service's answer is not JSON.") from error
+        with self._answer("POST", path, json=body) as response:
+            return _json_of(response)
+
+    def get(self, path: str, params: Mapping[str, str]) -> Any:
+        """Return the JSON that a GET brings, within `timeout` seconds in all. Raises as `post` does."""
+        with self._answer("GET", path, params=params) as response:
+            return _json_of(response)
 
     def stream(self, path: str, body: Any) -> Iterator[Any]:
-        """Post JSON and yield each JSON event of the answer's stream as it comes, within `timeout` seconds in all."""
-        with self._answer(path, body) as response:
+        """Post JSON and yield each JSON event of the answer's stream as it comes, within `timeout` seconds in all.
+
+        An answer that is no stream, but JSON, is the only event.
+        """
+        with self._answer("POST", path, json=body) as response:
+            if response.headers.get("Content-Type", "").startswith("application/json"):
+                yield _json_of(response)
+                return
             for line in response.iter_lines():
                 data = line.removeprefix("data:").strip() if line.startswith("data:") else ""
                 if data == "[DONE]":
@@ -76,12 +83,12 @@ class Endpoint:
                     yield _event(data)
 
     @contextmanager
-    def _answer(self, path: str, body: Any) -> Iterator["httpx2.Response"]:
+    def _answer(self, method: str, path: str, **content: Any) -> Iterator["httpx2.Response"]:
         import httpx2
 
         end = time.monotonic() + self.timeout
         try:
-            response = self._send(path, body, end)
+            response = self._send(method, path, end, content)
             with closing(response):
                 response.extensions["network_stream"].deadline = end  # for reading the body
                 _check(response)
@@ -93,9 +100,9 @@ class Endpoint:
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise ProviderUnavailable("The service could not be reached.") from error
 
-    def _send(self, path: str, body: Any, end: float) -> "httpx2.Response":
+    def _send(self, method: str, path: str, end: float, content: Mapping[str, Any]) -> "httpx2.Response":
         client = self._connected()
-        request = client.build_request("POST", f"{self.url}/{path}", json=body, headers=self._headers)
+        request = client.build_request(method, f"{self.url}/{path}", headers=self._headers, **content)
         token = deadline.set(end)
         try:
             return client.send(request, stream=True)
@@ -124,7 +131,9 @@ def _check(response: "httpx2.Response") -> None:
     if status in (408, 409, 425) or status >= 500:
         raise ProviderUnavailable(f"The service answered {status}.", retry_after=wait)
     if status in (401, 403, 404):
-        raise ProviderMisconfigured(f"The service answered {status}.")
+        raise ProviderMisconfigured(
+            f"The service answered {status}: it does not take our key, or has not what the settings name."
+        )
     raise ProviderRefused(f"The service answered {status}.")
 
 
@@ -147,6 +156,13 @@ def _limited(pieces: Iterator[bytes]) -> Iterator[bytes]:
         if total > MAX_ANSWER_BYTES:
             raise ProviderNonsense(f"The service's answer is longer than {MAX_ANSWER_BYTES} bytes.")
         yield piece
+
+
+def _json_of(response: "httpx2.Response") -> Any:
+    try:
+        return json.loads(b"".join(_limited(response.iter_bytes())))
+    except ValueError as error:
+        raise ProviderNonsense("The service's answer is not JSON.") from error
 
 
 def _event(data: str) -> Any:

@@ -135,8 +135,9 @@ def _piece(event: Any) -> str:
     try:
         if "error" in event:
             raise ProviderNonsense("The model's stream broke off with an error.")
-        choices = event["choices"]
-        piece = choices[0]["delta"].get("content") if choices else ""  # the last event may hold the usage alone
+        choices = event["choices"]  # the last event may hold the usage alone
+        written = (choices[0].get("delta") or choices[0]["message"]) if choices else {}
+        piece = written.get("content")
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise ProviderNonsense("The model's stream holds an unknown event.") from error
     return piece if isinstance(piece, str) else ""

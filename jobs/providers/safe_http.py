@@ -14,19 +14,29 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from jobs.domain.addresses import is_public
-from jobs.providers.errors import ProviderError, ProviderNonsense, ProviderTimeout, ProviderUnavailable
+from jobs.providers.errors import (
+    ProviderError,
+    ProviderNonsense,
+    ProviderRefused,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
 from jobs.providers.http import deadline, retry_after
+from jobs.providers.safe_body import ACCEPTED_ENCODING, Fetched, fetched
 
 if TYPE_CHECKING:
     import httpx2
 
 MAX_URL_CHARS = 2000
 MAX_ANSWER_BYTES = 64 * 1024  # read and thrown away; more is not read
+MAX_REDIRECTS = 5
 RESOLVE_SECONDS = 5.0
 PORTS = frozenset({80, 443, 8080, 8443})  # on public addresses: no mail, no databases
 _SCHEMES = {"http": 80, "https": 443}
+_REDIRECTS = (301, 302, 303, 307, 308)
 
 Resolve = Callable[[str, int], list[str]]
+Permit = Callable[[str], None]  # raises for a URL that is not to be called
 
 logging.getLogger("httpx2").setLevel(logging.WARNING)  # at INFO it writes whole URLs, and those hold secrets
 
@@ -73,7 +83,7 @@ def look_up(host: str, port: int) -> list[str]:
 
 
 class SafeClient:
-    """Posts to URLs of strangers. Follows no redirects, uses no proxy, sends no cookies, keeps no connections.
+    """Calls URLs of strangers. Uses no proxy, sends no cookies, keeps no connections.
 
     `timeout` bounds a whole call, in seconds. `allow_private` lifts the rules on addresses and ports, for tests and
     private networks. Safe among threads and after a fork.
@@ -123,18 +133,57 @@ class SafeClient:
         with _spoken_plainly(self._timeout):
             return self._post(parsed, content, headers)
 
+    def get(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        max_bytes: int,
+        media_types: frozenset[str] = frozenset(),
+        permit: Permit | None = None,
+    ) -> Fetched:
+        """Get a page, whatever its status, over up to 5 redirects, each of which is checked as the URL itself.
+
+        `permit` is asked before each of these URLs is called. No more than `max_bytes` are read or unpacked, and
+        nothing of what is none of the `media_types`, if any are given.
+
+        Raises:
+            UrlNotAllowed: the URL, or one that it leads to, may not be called.
+            ProviderError: a host could not be reached, did not answer in time, or redirects too often.
+        """
+        end = time.monotonic() + self._timeout
+        for _ in range(MAX_REDIRECTS + 1):
+            parsed = _parse(url)
+            _port(parsed)
+            if permit:
+                permit(str(parsed))
+            with (
+                _spoken_plainly(self._timeout),
+                self._answer("GET", parsed, end, {**headers, "Accept-Encoding": ACCEPTED_ENCODING}) as response,
+            ):
+                if not _is_redirect(response):
+                    return fetched(response, max_bytes, media_types)
+                url = str(parsed.join(response.headers["Location"]))
+        raise ProviderRefused(f"The page leads over more than {MAX_REDIRECTS} redirects.")
+
     def _post(self, url: "httpx2.URL", content: bytes, headers: Mapping[str, str]) -> Answer:
+        with self._answer("POST", url, time.monotonic() + self._timeout, headers, content) as response:
+            _drain(response)
+            return Answer(response.status_code, retry_after(response.headers.get("Retry-After", "")))
+
+    @contextmanager
+    def _answer(
+        self, method: str, url: "httpx2.URL", end: float, headers: Mapping[str, str], content: bytes | None = None
+    ) -> Iterator["httpx2.Response"]:
         from jobs.providers.safe_transport import open_safe_client
 
-        end = time.monotonic() + self._timeout
         token = deadline.set(end)
         try:
             with (
                 open_safe_client(self.addresses, tls=url.scheme == "https", seconds=self._timeout) as client,
-                client.stream("POST", url, content=content, headers=dict(headers)) as response,
+                client.stream(method, url, content=content, headers=dict(headers)) as response,
             ):
-                _drain(response)
-                return Answer(response.status_code, retry_after(response.headers.get("Retry-After", "")))
+                yield response
         finally:
             deadline.reset(token)
 
@@ -160,6 +209,10 @@ def _port(url: "httpx2.URL") -> int:
     if not 0 < port < 65536:
         raise UrlNotAllowed("The port is not one.")
     return port
+
+
+def _is_redirect(response: "httpx2.Response") -> bool:
+    return response.status_code in _REDIRECTS and "Location" in response.headers
 
 
 def _drain(response: "httpx2.Response") -> None:

@@ -104,7 +104,7 @@ def test_a_chat_is_answered_piece_by_piece_and_its_texts_never_run(address: str,
 def test_every_view_opens_in_both_languages(address: str, page: Page) -> None:
     """Without an error in the browser's log."""
     page.open(address, "document.querySelector('main h1')")
-    for view in ("documents", "chat", "notifications", "service", "jobs"):
+    for view in ("documents", "chat", "research", "notifications", "service", "jobs"):
         page.run(f"location.hash = '#/{view}'")
         page.wait_for(
             f"document.querySelector('nav a[href=\"#/{view}\"][aria-current]') && document.querySelector('h1')"

@@ -15,6 +15,7 @@ from jobs.services import Services
 from jobs.stores.database import Database
 from jobs.stores.migrate import upgrade
 from jobs.stores.search import SearchIndex
+from jobs.stores.usage import UsageFilter
 from tests.library import add_document, answering_services, embed_all
 
 DATA = Path(__file__).parents[1] / "data" / "ask"
@@ -168,3 +169,12 @@ def test_a_document_that_gives_orders_is_quoted(tmp_path: Path) -> None:
     assert not any(line.startswith(("Ignore", "[7]", "[8]")) for line in model.asked[0].splitlines())
     assert result.text == "The harbour opens at six [1]. API key:"
     database.engine.dispose()
+
+
+def test_what_a_model_uses_for_an_answer_is_recorded(services: Services) -> None:
+    """Also when what it wrote is of no use."""
+    before = services.usage.total("ada", UsageFilter(source="documents")).calls
+    for reply in ("Margaret Ainsley built it [1].", "NO_ANSWER"):
+        served, _ = with_model(services, reply)
+        answer(served, "ada", "Who built the lighthouse?")
+    assert services.usage.total("ada", UsageFilter(source="documents")).calls == before + 2

@@ -44,7 +44,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def services(redis: Redis, sqlite_database: Database, server: Server) -> Services:
     """With a model, whose breaker opens after five failures and rests for a minute."""
-    config = load_config(llm_url=server.url, breaker_seconds=60)
+    config = load_config(llm_url=server.url, llm_model="small", breaker_seconds=60)
     return replace(engine_services(redis, config, sqlite_database), llm=build_language_model(server.url, model="small"))
 
 
@@ -217,3 +217,16 @@ def test_without_a_model_an_agent_answers_itself_or_says_that_there_is_none(
     assert english.output == {"summary": "Water freezes at zero.", "key_points": ["It boils at a hundred."]}
     with pytest.raises(NoModel):
         ask(ctx, get_agent("assistant"), AssistantInput(prompt="Hello"), key="q")
+
+
+def test_answers_that_do_not_fit_have_used_tokens_too(ctx: JobContext, services: Services, server: Server) -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 2}
+    server.script = in_turn(reply("Sure!", usage), reply('{"questions": ["为什么？"]}', usage))
+    ask(ctx, REVIEW_QUESTIONS, ReviewInput(text="x"), key="q", user_id="ada")
+    assert used(services) == (2, 18, 4)
+
+
+def test_figures_that_cannot_be_are_counted_anew(ctx: JobContext, services: Services, server: Server) -> None:
+    server.script = reply("好", {"prompt_tokens": -5, "completion_tokens": 10**12})
+    assert complete(ctx, CALL).estimated
+    assert used(services)[1] > 0

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from jobs import documents
 from jobs.answering import answer
-from jobs.stores.documents import Document
+from jobs.stores.documents import COMPLETED, FAILED, PROCESSING, Document
 from webapp.api.jobs import ListQuery
 from webapp.errors import problem
 from webapp.extension import offstage
@@ -32,6 +32,12 @@ from webapp.webhooks import checked
 bp = APIBlueprint("documents", __name__, abp_tags=[Tag(name="documents", description="Upload, search, ask")])
 
 DocumentId = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+_SAID = {
+    PROCESSING: "文档上传成功，正在后台处理",
+    COMPLETED: "文档已处理完成",
+}  # the seed's words; the second of one sent again
 
 
 class DocumentPath(BaseModel):
@@ -65,6 +71,8 @@ class AskBody(BaseModel):
 class SearchQuery(BaseModel):
     """`q`: what to look for, in any language."""
 
+    model_config = ConfigDict(extra="forbid")
+
     q: str = Field(min_length=1, max_length=4000)
     document_id: DocumentId | None = None
     limit: int = Field(default=10, ge=1)
@@ -85,7 +93,7 @@ def upload(query: UploadQuery) -> Accepted[shapes.Uploaded] | ProblemAnswer:
     g.content_sha256 = document.sha256
     return accepted(
         document.job_id,
-        message="文档上传成功，正在后台处理",
+        message=_SAID.get(document.status, _SAID[PROCESSING]),
         document_id=document.id,
         filename=document.filename,
         status=document.status,
@@ -160,7 +168,7 @@ def document_json(document: Document) -> shapes.Document:
         "size": document.size,
         "pages": document.page_count,
         "passages": document.passage_count,
-        "vectors": document.vector_status,
+        "vectors": FAILED if document.status == FAILED else document.vector_status,
         "job_id": document.job_id,
         "links": {"self": f"/documents/{document.id}", "job": f"/jobs/{document.job_id}"},
     }

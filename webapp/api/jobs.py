@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import abort, g, request
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from jobs.core.errors import UnknownJobType
 from jobs.core.estimate import explain
@@ -59,11 +59,15 @@ class JobPath(BaseModel):
 class WaitQuery(BaseModel):
     """`wait`: answer when the job has ended, or after that many seconds, 30 at most."""
 
+    model_config = ConfigDict(extra="forbid")
+
     wait: float = Field(default=0, ge=0, allow_inf_nan=False)
 
 
 class ListQuery(BaseModel):
     """A page of a list."""
+
+    model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(default=20, ge=1)
     cursor: str | None = Field(default=None, max_length=200)

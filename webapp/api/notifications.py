@@ -7,10 +7,10 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from jobs import notifications
-from jobs.domain.notifications import MAX_SUBJECT_CHARS, Channel, Language, Preferences, Text, check_length
+from jobs.domain.notifications import CHANNELS, MAX_SUBJECT_CHARS, Channel, Language, Preferences, Text, check_length
 from jobs.domain.recipients import email_address, phone_number
 from jobs.notifications import channel_states, known_recipient, notify, notify_event
-from jobs.stores.notifications import Delivery, Notification
+from jobs.stores.notifications import SKIPPED, Delivery, Notification
 from jobs.stores.users import User, UserNotFound
 from webapp.api.jobs import ListQuery
 from webapp.api.users import UserId, as_given, printable
@@ -224,7 +224,9 @@ def notification_json(notification: Notification) -> shapes.Notification:
         "user_id": notification.user_id,
         "event_type": notification.event_type,
         "created_at": notification.created_at.isoformat(),
-        "deliveries": [delivery_json(each) for each in notification.deliveries],
+        "deliveries": [
+            delivery_json(each) for each in sorted(notification.deliveries, key=lambda one: CHANNELS.index(one.channel))
+        ],
         "links": {"self": f"/notifications/{notification.id}"},
     }
 
@@ -242,7 +244,7 @@ def delivery_json(delivery: Delivery) -> shapes.Delivery:
         "provider_id": delivery.provider_id,
         "due_at": delivery.due_at,
         "error": delivery.message,
-        "task_id": delivery.id if delivery.digest_id is None else delivery.digest_id,
+        "task_id": None if delivery.state == SKIPPED else delivery.digest_id or delivery.id,
         "ended_at": delivery.ended_at.isoformat() if delivery.ended_at else None,
     }
 
@@ -251,4 +253,4 @@ def _accepted(sent: Notification, **fields: Any) -> Accepted[Any]:
     shown = notification_json(sent)
     link = shown["links"]["self"]
     body = {**fields, "notification_id": sent.id, "deliveries": shown["deliveries"], "links": {"notification": link}}
-    return Accepted(body, link, sent.deliveries[0].id if sent.deliveries else None)
+    return Accepted(body, link, next(filter(None, (each["task_id"] for each in shown["deliveries"])), None))

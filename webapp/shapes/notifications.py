@@ -21,7 +21,7 @@ class Delivery(TypedDict):
     provider_id: str | None
     due_at: int | None
     error: str | None
-    task_id: str
+    task_id: str | None
     ended_at: Time | None
 
 

@@ -1,7 +1,7 @@
 -- Append an event to a job's stream, and drop the oldest where there are too many or too large ones, in one step.
 -- ARGV: the stream, our hash of the job, kind, data (JSON), TTL (seconds), how many events are kept, how many bytes of
--- them, '1' if it is the job's progress. Ids are `milliseconds-number`: the numbers count the job's events, so that a
--- reader sees what it missed. Returns the id.
+-- them, '1' if it is the job's progress, and the writer, or ''. Ids are `milliseconds-number`: the numbers count the job's events, so that a
+-- reader sees what it missed. Returns the id; nothing, and nothing is appended, if another writer has taken over.
 local ROOM = 32  -- bytes that an entry takes beside its text
 local stream, state, kind, data = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
@@ -24,6 +24,7 @@ local function drop_oldest(bytes)
   return math.max(0, bytes - size(oldest[2][2], oldest[2][4]))
 end
 
+if ARGV[9] ~= '' and redis.call('HGET', state, 'writer') ~= ARGV[9] then return false end
 local id = append(redis.call('HINCRBY', state, 'events', 1))
 local added = redis.call('HINCRBY', state, 'events_bytes', size(kind, data))
 local bytes, count = added, redis.call('XLEN', stream)

@@ -1,4 +1,5 @@
--- Resume a job: a parked one goes to its queue, or waits on for the jobs that it waited for; one that has not left yet stays.
+-- Resume a job: a parked one goes to its queue, or waits on for the jobs that it waited for, or for its time; one that has
+-- not left yet stays.
 -- ARGV: prefix, id, our hash of the job, now (ISO), now (seconds). Returns 1 if it was paused or asked to.
 --@include fair.lua
 --@include shrink.lua
@@ -12,6 +13,5 @@ if status == 'started' then return redis.call('HDEL', state, 'pause') end
 if status ~= 'deferred' or redis.call('HDEL', state, 'paused') == 0 then return 0 end
 local awaited = redis.call('SMEMBERS', dependencies_of(prefix, id))
 redis.call('DEL', dependencies_of(prefix, id))
-if #awaited == 0 then redis.call('HDEL', prefix .. ':job:' .. id, 'offstage_due') end  -- it goes on now
 depend(prefix, id, awaited, iso, now)
 return 1

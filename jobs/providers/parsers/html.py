@@ -118,10 +118,10 @@ def _encoding(path: Path) -> str:
     if detected.startswith("utf"):
         return detected
     declared = _META_CHARSET.search(head[:_META_WITHIN])
-    return _known(declared[1].decode("ascii")) or detected if declared else detected
+    return known_encoding(declared[1].decode("ascii")) or detected if declared else detected
 
 
-def _known(label: str) -> str | None:
+def known_encoding(label: str) -> str | None:
     """Return the Python name of a declared character encoding, or None."""
     import codecs
 

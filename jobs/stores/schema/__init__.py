@@ -11,6 +11,7 @@ from jobs.stores.schema.effects import effects
 from jobs.stores.schema.exports import exports
 from jobs.stores.schema.memories import memories, pending_memories
 from jobs.stores.schema.notifications import deliveries, notifications, users
+from jobs.stores.schema.research import research
 from jobs.stores.schema.schedules import schedules
 from jobs.stores.schema.usage import is_live, usage, usage_days
 from jobs.stores.schema.work import batches, is_untold, requests, work
@@ -48,6 +49,7 @@ __all__ = [
     "pending_conversations",
     "pending_memories",
     "requests",
+    "research",
     "schedules",
     "sessions",
     "usage",

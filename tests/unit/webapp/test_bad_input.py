@@ -224,4 +224,4 @@ def test_a_time_zone_that_is_none_is_refused(web: FlaskClient, zone: str) -> Non
     """Also a folder or a path among those of the zones."""
     wishes = {"quiet_hours": {"start": "22:00", "end": "07:00", "timezone": zone}}
     said = problem(web.put("/users/1/preferences", json=wishes), 422, "invalid")
-    assert said["errors"] == [{"field": "quiet_hours.timezone", "message": "Value error, no time zone is called that"}]
+    assert said["errors"] == [{"field": "quiet_hours.timezone", "message": "no time zone is called that"}]

@@ -64,6 +64,7 @@ FAULTS: dict[str, tuple[Callable[[Exchange], Any], int, str]] = {
     "broken stream": (broken_off, 503, "provider_nonsense"),
     "garbage": (lambda exchange: exchange.events(HELLO, "{not json"), 503, "provider_nonsense"),
     "other garbage": (lambda exchange: exchange.events(HELLO, [1, 2]), 503, "provider_nonsense"),
+    "nothing written": (lambda exchange: exchange.events(USAGE, "[DONE]"), 503, "provider_nonsense"),
     "an error in the stream": (lambda exchange: exchange.events(HELLO, {"error": "x"}), 503, "provider_nonsense"),
 }
 
@@ -99,6 +100,14 @@ def test_a_stream_says_why_it_ends_and_what_was_read_is_logged(
     assert [(each["response"], each["cut_off"], each["tokens_estimated"]) for each in found] == [
         ("你好", True, True)
     ] * (len(frames) - 1)
+
+
+def test_an_endpoint_that_does_not_stream_is_read_all_the_same(web: FlaskClient, server: Server) -> None:
+    """Its whole answer is one piece."""
+    answer = {"choices": [{"message": {"content": "你好"}}], "usage": {"prompt_tokens": 12, "completion_tokens": 3}}
+    server.script = lambda exchange: exchange.json(answer, Content_Type="application/json; charset=utf-8")
+    said = ask(web).get_json()
+    assert (said["response"], said["tokens"]["prompt"]) == ("你好", 12)
 
 
 def test_what_no_database_keeps_is_taken_out(services: Services, web: FlaskClient, server: Server) -> None:

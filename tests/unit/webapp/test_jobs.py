@@ -47,7 +47,7 @@ def test_a_job_shows_where_it_stands(local: FlaskClient, local_services: Service
     assert (body["state"], body["position"], body["links"]["self"]) == ("queued", 0, f"/jobs/{job_id}")
     run_jobs(local_services)
     body = local.get(f"/jobs/{job_id}?wait=5").get_json()
-    assert (body["state"], body["result"], body["progress"]["percent"]) == ("completed", "你好", 50)
+    assert (body["state"], body["result"], body["progress"]["percent"]) == ("completed", "你好", 100)
 
 
 def test_a_failed_job_says_why_and_can_be_requeued(

@@ -339,3 +339,15 @@ def test_the_same_key_sends_once(web: FlaskClient, services: Services, channels:
         services.requests.purge(2**33)  # the kept answer is lost
     run_jobs(services)
     assert [len(channels[each].sent) for each in CHANNELS] == [1, 1, 1]
+
+
+def test_deliveries_stand_in_one_order_and_a_skipped_one_names_no_task(local: FlaskClient) -> None:
+    """A task that is none would be a link to nowhere."""
+    sent = local.post(
+        "/notify", json=NOTIFY | {"notification_types": ["push", "sms", "email"], "phone": None}
+    ).get_json()
+    assert [(each["channel"], each["task_id"] is None) for each in sent["deliveries"]] == [
+        ("email", False),
+        ("sms", True),
+        ("push", False),
+    ]

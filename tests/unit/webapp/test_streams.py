@@ -7,6 +7,7 @@ from werkzeug.test import TestResponse
 
 from config import load_config
 from jobs.core.events import add_event
+from jobs.core.keys import events
 from jobs.services import Services
 from tests.fakes import engine_services, job_client
 from tests.unit.webapp.conftest import ACME, ACME_ENTRY, OTHER, OTHER_ENTRY
@@ -53,6 +54,16 @@ def test_nothing_is_said_where_nothing_was_dropped(web: FlaskClient, services: S
     job_id = talkative(web, services, 10)
     kinds = [kind for kind, _, _ in frames(web.get(f"/jobs/{job_id}/events").text)]
     assert kinds == ["status", *["output"] * 10, "end"]
+
+
+def test_an_end_that_was_not_the_last_is_not_told(web: FlaskClient, services: Services) -> None:
+    """A reader who hears of an end goes away; of a job that failed and was requeued it would miss the rest."""
+    job_id = talkative(web, services, 2)
+    services.redis.xadd(events("local", job_id), {"kind": "output", "data": '{"n": 3}'})
+    services.redis.xadd(events("local", job_id), {"kind": "end", "data": '{"state": "completed"}'})
+    told = frames(web.get(f"/jobs/{job_id}/events").text)
+    assert [kind for kind, _, _ in told] == ["status", *["output"] * 3, "end"]
+    assert told[-1][1] == {"state": "completed"}
 
 
 def test_streams_over_the_limit_are_told_to_come_back(web: FlaskClient, services: Services) -> None:

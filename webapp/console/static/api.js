@@ -35,6 +35,12 @@ export async function call(path, options) {
   return body;
 }
 
+export async function file(path) {
+  const response = await send(path);
+  if (!response.ok) throw new Problem(response.status, await response.json().catch(() => ({})));
+  return response.blob();
+}
+
 export const get = (path, signal) => call(path, { signal });
 export const post = (path, json = {}) => call(path, { method: "POST", json });
 

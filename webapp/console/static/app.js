@@ -6,11 +6,16 @@ import { el } from "./dom.js";
 import { documents } from "./documents.js";
 import { job, jobs } from "./jobs.js";
 import { notifications } from "./notifications.js";
+import { report, research } from "./research.js";
 import { service } from "./service.js";
 import { language, setLanguage, t } from "./words.js";
 
-const VIEWS = { jobs, documents, chat, notifications, service };
-const NAMES = { jobs: "Jobs", documents: "Documents", chat: "Chat", notifications: "Notifications", service: "Service" };
+const VIEWS = { jobs, documents, chat, research, notifications, service };
+const DETAILS = { jobs: job, research: report };
+const NAMES = {
+  jobs: "Jobs", documents: "Documents", chat: "Chat", research: "Research", notifications: "Notifications",
+  service: "Service",
+};
 const $ = (id) => document.getElementById(id);
 let leaving = new AbortController();
 
@@ -31,7 +36,7 @@ async function show() {
   const page = el("section", {});
   $("main").replaceChildren(page);
   try {
-    await (current === "jobs" && id ? job(page, decodeURIComponent(id), signal) : VIEWS[current](page, signal));
+    await (DETAILS[current] && id ? DETAILS[current](page, decodeURIComponent(id), signal) : VIEWS[current](page, signal));
   } catch (error) {
     if (!signal.aborted) page.append(el("p", { className: "failed" }, error.message));
   }

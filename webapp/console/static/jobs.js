@@ -26,7 +26,7 @@ export async function jobs(page, signal) {
 }
 
 const render = (items) => table([t("Type"), t("State"), t("Progress"), t("Queue"), t("Created")], items.map((item) => [
-  el("a", { href: `#/jobs/${encodeURIComponent(item.id)}` }, item.type || item.id),
+  el("a", { href: `#/jobs/${encodeURIComponent(item.id)}` }, item.description || item.type || item.id),
   state(item.state, t(item.state)),
   item.progress ? `${item.progress.percent} % ${item.progress.message}` : "",
   item.queue,
@@ -70,7 +70,7 @@ export async function job(page, id, signal) {
 const line = ({ kind, data }) => `${kind}  ${typeof data === "string" ? data : JSON.stringify(data)}`;
 
 const describe = (view, act) => [
-  el("h1", {}, view.type, " ", state(view.state, t(view.state))),
+  el("h1", {}, view.description || view.type, " ", state(view.state, t(view.state))),
   el("div", { className: "bar" }, Object.keys(LEGAL).filter((name) => LEGAL[name].includes(view.state))
     .map((name) => el("button", { type: "button", "data-act": name, onclick: () => act(name) }, t(name)))),
   view.progress && el("progress", { max: 100, value: view.progress.percent, ariaLabel: t("Progress") }),

@@ -20,6 +20,8 @@ const CHINESE = {
   "Language model": "语言模型", "None is set up: answers are built in.": "尚未配置：使用内置回答。", calls: "调用",
   "circuit breaker": "熔断器", closed: "闭合", half_open: "半开", open: "断开", "tries again in": "重试倒计时",
   Ready: "就绪", "No schedules.": "没有定时任务。", "No figures yet.": "还没有数据。", Models: "模型", Name: "名称",
+  Research: "研究", "A question to look into": "需要研究的问题", "Look into it": "开始研究", Search: "搜索", Model: "模型",
+  "No research yet.": "还没有研究。", "Delete this report?": "删除此报告？",
   User: "用户", Event: "事件", Channels: "渠道", Reason: "原因", "Back to the list": "返回列表", Slots: "并发",
   Chat: "对话", Message: "消息", Send: "发送", Stop: "停止", Answer: "回答", tokens: "词元", Job: "任务", Model: "模型",
   "with my documents": "参考我的文档", "New conversation": "新对话", "Remember this conversation": "记住此对话",

@@ -1,0 +1,239 @@
+"""Reporting: write a report live, part by part, each of them once.
+
+A part is a step: written again only if it was under way when the job had to leave, and then readers see no more of that
+than where it says something else. Where a model cannot or may not write a section, it quotes its sources, and says so.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+from redis import Redis
+
+from jobs.answering import similarities
+from jobs.calling import Call, write
+from jobs.core.events import PROGRESS, order, read_events
+from jobs.core.live_text import LiveText, pieces_of
+from jobs.domain.citations import CitedText
+from jobs.domain.report_notes import note, told
+from jobs.domain.reports import (
+    SourceList,
+    heading,
+    nothing_found,
+    quotation,
+    section_prompt,
+    summary_prompt,
+    summary_title,
+)
+from jobs.domain.research import LEAST_TOKENS, Language, Note, Section, Source
+from jobs.providers.errors import ProviderError
+from jobs.providers.llm import Completion, Message
+from jobs.providers.tokenizer import count_tokens
+
+if TYPE_CHECKING:
+    from jobs.core.context import JobContext
+
+CITED = "source"  # event: a source that the text names from here on
+CAPABILITY = "research"  # in the figures of usage
+MESSAGE = "message"  # event: how it goes, as progress tells it too
+_SAID = (MESSAGE, PROGRESS)
+_MARGIN = 1.25  # of estimated tokens: vocabularies differ by a fifth
+
+
+class Part(BaseModel):
+    """A part of a report as it was written, with what it cites for the first time."""
+
+    text: str
+    sources: list[Source] = []
+    notes: list[Note] = []
+    tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a report may use: `tokens` in all, of them `section_tokens` written in one section, and the time `until`, in
+    seconds since 1970."""
+
+    section_tokens: int
+    tokens: int | None = None
+    until: float | None = None
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether nothing more is to be begun."""
+        return self.until is not None and time.time() >= self.until
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the watchers of a report have been told so far: its text, the sources that it cites, and how it goes."""
+
+    text: str
+    sources: list[Source]
+    messages: list[str]
+    at: datetime | None
+
+
+def what_was_told(redis: Redis, tenant: str, job_id: str) -> Told:
+    """Return what a report's watchers know."""
+    events = read_events(redis, tenant, job_id)
+    text = "".join(pieces_of(events))
+    named = {e.data["number"]: Source.model_validate(e.data) for e in events if e.kind == CITED}
+    sources = [named[number] for number in sorted(named) if f"[{number}]" in text]
+    said = [event.data.get("text") or event.data.get("message") for event in events if event.kind in _SAID]
+    at = datetime.fromtimestamp(order(events[-1].id)[0] / 1000, UTC) if events else None
+    return Told(text, sources, [message for message in dict.fromkeys(said) if message], at)
+
+
+class ReportWriter:
+    """Writes the parts of a report in their order. `sources`, `notes` and `tokens` are those of the report so far."""
+
+    def __init__(self, ctx: "JobContext", query: str, language: Language, limits: Limits, user_id: str | None) -> None:
+        self._ctx = ctx
+        self._query = query
+        self._language = language
+        self._limits = limits
+        self._user_id = user_id
+        self._live = LiveText(ctx)
+        self.sources: list[Source] = []
+        self.notes: list[Note] = []
+        self.tokens = 0
+
+    @property
+    def text(self) -> str:
+        """The report so far."""
+        return self._live.text
+
+    def add(self, text: str) -> None:
+        """Write what is there already."""
+        self._live.write(text)
+        self._live.flush()
+
+    def section(self, name: str, section: Section, percent: float) -> None:
+        """Have a model write a section from its passages, or quote them."""
+        self._step(name, self._section, name, section, percent)
+
+    def summary(self, percent: float) -> None:
+        """Have a model sum up what is written, if that may still be."""
+        self._step("summary", self._summary, percent)
+
+    def end(self) -> None:
+        """Let readers have all of it, and nothing else."""
+        self._live.end()
+
+    def _step(self, name: str, write_part: Callable[..., Part], *args: Any) -> None:
+        """Write a part, or go on after one that was written before the job last left."""
+        start = len(self._live.text)
+        part = self._ctx.step(name, write_part, *args)
+        self._live.back_to(start)
+        self._live.write(part.text)
+        self._live.flush()
+        self.sources += part.sources
+        self.notes += part.notes
+        self.tokens += part.tokens
+
+    def _section(self, name: str, section: Section, percent: float) -> Part:
+        question, language = section.question, self._language
+        self._ctx.progress(percent, told("writing", language, question=question))
+        pen = _Pen(self._ctx, self._live, heading(question), self.sources, [p.source for p in section.passages])
+        prompt = section_prompt(self._query, question, section.passages, language)
+        written = self._written(name, question, prompt, pen)
+        if isinstance(written, Completion):
+            return self._part(question, written, pen)
+        pen.begin()
+        compare = similarities(self._ctx.services.embedder, question)
+        pen.write(quotation(question, section.passages, compare) or nothing_found(language))
+        return pen.end([written] if written else [])
+
+    def _summary(self, percent: float) -> Part:
+        self._ctx.progress(percent, told("summing_up", self._language))
+        title = summary_title(self._language)
+        pen = _Pen(self._ctx, self._live, heading(title), self.sources, self.sources)
+        written = self._written("summary", title, summary_prompt(self.text, self._language), pen)
+        if isinstance(written, Completion):
+            return self._part(title, written, pen)
+        return Part(text="", notes=[note("not_summed_up", self._language, reason=written.text)] if written else [])
+
+    def _written(self, name: str, question: str, prompt: tuple[str, str], pen: "_Pen") -> Completion | Note | None:
+        """Have the model write; return why it has not, None if there is no model."""
+        if self._ctx.services.llm is None:
+            return None
+        if self._limits.time_is_up:
+            return note("time_cut", self._language, question=question)
+        messages = [Message("system", prompt[0]), Message("user", prompt[1])]
+        left = None if self._limits.tokens is None else self._limits.tokens - self.tokens
+        allowed = allowance(left, self._limits.section_tokens, messages)
+        if allowed < LEAST_TOKENS:
+            return note("tokens_cut", self._language, question=question, budget=self._limits.tokens)
+        call = Call(name, messages, CAPABILITY, self._user_id, allowed, deadline=self._limits.until)
+        try:
+            completion = write(self._ctx, call, pen)
+        except ProviderError as error:
+            return note("model_failed", self._language, question=question, reason=error.code)
+        empty = not completion.text.strip()
+        return note("model_failed", self._language, question=question, reason="empty") if empty else completion
+
+    def _part(self, question: str, completion: Completion, pen: "_Pen") -> Part:
+        tokens = completion.prompt_tokens + completion.completion_tokens
+        notes = []
+        if completion.completion_tokens >= self._limits.section_tokens:
+            notes.append(note("cut_off", self._language, question=question))
+        if not pen.cites:
+            notes.append(note("uncited", self._language, question=question))
+        return pen.end(notes, tokens)
+
+
+def allowance(left: int | None, wanted: int, messages: Sequence[Message]) -> int:
+    """Return how many tokens a model may write, `wanted` at most, if it may use `left` with what it is told."""
+    if left is None:
+        return wanted
+    return min(wanted, left - round(_MARGIN * sum(count_tokens(message.content) for message in messages)))
+
+
+class _Pen:
+    """Writes a part into the report, from its heading on at every try; `cites` once it names a source.
+
+    The text cites `shown` by their places, from 1; readers are told of each source that is `known` from there on.
+    """
+
+    def __init__(
+        self, ctx: "JobContext", live: LiveText, head: str, known: Sequence[Source], shown: Sequence[Source]
+    ) -> None:
+        self._ctx, self._live, self._head = ctx, live, head
+        self._known, self._shown = list(known), list(shown)
+        self._start = len(live.text)
+        self.begin()
+
+    def begin(self) -> None:
+        """Write the heading; what was written below it is taken back."""
+        self.cites = False
+        self._sources = SourceList(self._known)
+        self._told = set(range(1, len(self._known) + 1))
+        self._text = CitedText(self._number)
+        self._live.back_to(self._start)
+        self._live.write(self._head)
+        self._live.flush()
+
+    def write(self, piece: str) -> None:
+        """Go on."""
+        self._live.write(self._text.feed(piece))
+
+    def end(self, notes: Sequence[Note] = (), tokens: int = 0) -> Part:
+        """Return the part as it was written."""
+        self._live.write(f"{self._text.end()}\n\n")
+        new = self._sources.sources[len(self._known) :]
+        return Part(text=self._live.text[self._start :], sources=new, notes=list(notes), tokens=tokens)
+
+    def _number(self, label: int) -> int | None:
+        if not 1 <= label <= len(self._shown):
+            return None
+        self.cites = True
+        source = self._shown[label - 1]
+        number = self._sources.number(source)
+        if number not in self._told:
+            self._told.add(number)
+            self._ctx.emit(CITED, {"number": number, **source.model_dump()})
+        return number

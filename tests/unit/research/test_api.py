@@ -1,0 +1,277 @@
+"""Research over HTTP: what is asked for, what comes back, and to whom."""
+
+import json
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from pypdf import PdfReader
+from redis import Redis
+from werkzeug.test import TestResponse
+
+from jobs.core.keys import events as stream
+from jobs.services import Services
+from tests.described import held_to_description
+from tests.fakes import run_jobs
+from tests.unit.research.conftest import Desk, with_document
+from webapp import create_app
+from webapp.auth import new_key
+
+KEY, ENTRY = new_key("acme")
+OTHER, OTHER_ENTRY = new_key("other")
+QUERY = "How does sleep affect memory?"
+MINE = {"Authorization": f"Bearer {KEY}"}
+THEIRS = {"Authorization": f"Bearer {OTHER}"}
+LIVE = {"Accept": "text/event-stream"}
+
+
+@pytest.fixture(autouse=True)
+def answers_are_as_described() -> Iterator[None]:
+    """Every answer in these tests is as `/openapi.json` says."""
+    with held_to_description():
+        yield
+
+
+@pytest.fixture
+def services(make_desk: Callable[..., Desk]) -> Services:
+    """With a document, and neither model nor web."""
+    desk = make_desk(api_keys=f"{ENTRY},{OTHER_ENTRY}")
+    with_document(desk)
+    return desk.services
+
+
+@pytest.fixture
+def client(services: Services) -> Iterator[FlaskClient]:
+    app = create_app(services=services)
+    yield app.test_client()
+    app.extensions["offstage"].streams.close()
+
+
+def post(client: FlaskClient, headers: dict[str, str] = MINE, **body: Any) -> TestResponse:
+    return client.post("/research", json={"query": QUERY} | body, headers=headers)
+
+
+def done(client: FlaskClient, services: Services, **body: Any) -> str:
+    """Ask for research, have it done, and return its id."""
+    accepted = post(client, **body)
+    assert accepted.status_code == 202, accepted.json
+    run_jobs(services)
+    return str(accepted.json["task_id"])  # type: ignore[index]
+
+
+def frames(response: TestResponse) -> list[tuple[str, Any, str]]:
+    """Return kind, data and id of the events of a stream that ends."""
+    found = []
+    for block in response.get_data(as_text=True).split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if "data" in fields:
+            found.append((fields["event"], json.loads(fields["data"]), fields.get("id", "")))
+    return found
+
+
+def text_of(events: list[tuple[str, Any, str]]) -> str:
+    pieces: list[str] = []
+    for kind, data, _ in events:
+        if kind == "output":
+            pieces[data["n"] :] = [data["text"]]
+    return "".join(pieces)
+
+
+def test_what_is_asked_for_is_accepted_and_done_offstage(client: FlaskClient, services: Services) -> None:
+    """The 202 names the task and the model; the research has the seed's form from then on."""
+    accepted = post(client)
+    assert accepted.status_code == 202
+    task = accepted.json["task_id"]  # type: ignore[index]
+    assert (accepted.headers["X-Task-ID"], accepted.headers["X-Model-Name"]) == (task, "built-in")
+    assert accepted.headers["X-Request-ID"]
+    before = client.get(f"/research/{task}", headers=MINE).json
+    assert before is not None
+    assert (before["status"], before["step"], before["percentage"], before["result"]) == ("queued", "plan", 0, None)
+    run_jobs(services)
+    after = client.get(f"/research/{task}", headers=MINE).json
+    assert after is not None
+    assert {"step", "percentage", "status", "messages", "result", "error", "timestamp"} <= after.keys()
+    assert (after["status"], after["step"], after["percentage"], after["error"]) == ("completed", "done", 100, None)
+    assert after["messages"][-1] == "The report is complete."
+    assert after["result"]["report"] == after["report"]
+    assert "Sleep matters for memory." in after["report"]
+    assert after["sources"][0] == {
+        "number": 1, "title": "睡眠.txt", "url": None, "document_id": 1, "page": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"query": "  How does\n sleep affect  memory? "},
+        {"search_config": {"breadth": 4, "documents": True}, "ai_config": {"language": "en"}},
+        {"budget": {}, "ai_config": {}, "fresh": False},
+    ],
+)
+def test_the_same_request_is_the_same_task(client: FlaskClient, services: Services, same: dict[str, Any]) -> None:
+    """Whatever its white space, its order, and whether defaults are spelt out; while it runs, and when it is done."""
+    first = post(client).json["task_id"]  # type: ignore[index]
+    assert post(client, **same).json["task_id"] == first  # type: ignore[index]
+    run_jobs(services)
+    assert post(client, **same).json["task_id"] == first  # type: ignore[index]
+    assert len(client.get("/research", headers=MINE).json["research"]) == 1  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"query": "How does sleep affect mood?"},
+        {"ai_config": {"max_tokens": 900}},
+        {"search_config": {"breadth": 3}},
+        {"budget": {"searches": 2}},
+        {"user_id": "ada"},
+        {"fresh": True},
+    ],
+)
+def test_another_request_is_another_task(client: FlaskClient, other: dict[str, Any]) -> None:
+    """And what is asked for afresh."""
+    assert post(client).json["task_id"] != post(client, **other).json["task_id"]  # type: ignore[index]
+
+
+def test_two_tenants_never_share(client: FlaskClient, services: Services) -> None:
+    """The id alone gives nobody access: another's answers as one that is not there."""
+    mine = done(client, services)
+    assert post(client, THEIRS).json["task_id"] != mine  # type: ignore[index]
+    for method, path in [
+        ("get", ""), ("get", "/events"), ("get", "/report.md"), ("get", "/report.pdf"), ("delete", ""),
+    ]:  # fmt: skip
+        missing = getattr(client, method)(f"/research/{'0' * 32}{path}", headers=THEIRS)
+        theirs = getattr(client, method)(f"/research/{mine}{path}", headers=THEIRS)
+        assert (theirs.status_code, theirs.json["code"]) == (404, "research_not_found")
+        assert {**theirs.json, "request_id": ""} == {**missing.json, "request_id": ""}
+    assert client.get(f"/research/{mine}").status_code == 401
+
+
+def test_a_live_request_is_the_report_as_it_is_written(client: FlaskClient, services: Services) -> None:
+    """Events until the end; the text is the report's, and the headers name task and model."""
+    task = done(client, services)
+    live = post(client, MINE | LIVE)
+    assert live.mimetype == "text/event-stream"
+    assert (live.headers["X-Task-ID"], live.headers["X-Model-Name"]) == (task, "built-in")
+    found = frames(live)
+    assert (found[0][0], found[-1][0]) == ("status", "end")
+    report = client.get(f"/research/{task}/report.md", headers=MINE)
+    assert text_of(found) == report.get_data(as_text=True)
+    assert report.content_type == "text/markdown; charset=utf-8"
+
+
+def test_a_reader_goes_on_exactly_after_what_it_has(client: FlaskClient, services: Services) -> None:
+    """By header or query, of either route; who has seen the end gets 204."""
+    task = done(client, services)
+    found = frames(client.get(f"/research/{task}/events", headers=MINE))
+    ids = [event_id for _, _, event_id in found if event_id]
+    for n in (0, len(ids) // 2):
+        after = ids[n]
+        for again in (
+            client.get(f"/research/{task}/events", headers=MINE | {"Last-Event-ID": after}),
+            client.get(f"/research/{task}/events?after={after}", headers=MINE),
+            post(client, MINE | LIVE | {"Last-Event-ID": after}),
+        ):
+            assert [event_id for _, _, event_id in frames(again) if event_id] == ids[n + 1 :]
+    assert client.get(f"/research/{task}/events?after={ids[-1]}", headers=MINE).status_code == 204
+    assert client.get(f"/research/{task}/events?after=abc", headers=MINE).status_code == 400
+
+
+def test_a_report_whose_events_are_gone_is_sent_whole(
+    client: FlaskClient, services: Services, fake_redis: Redis
+) -> None:
+    """Also to a reader who had a part of it."""
+    task = done(client, services)
+    report = client.get(f"/research/{task}/report.md", headers=MINE).get_data(as_text=True)
+    for gone in ([stream("acme", task)], fake_redis.keys("*")):
+        fake_redis.delete(*gone)
+        for after in ("0-0", "17-3"):
+            found = frames(client.get(f"/research/{task}/events?after={after}", headers=MINE))
+            assert (text_of(found), found[-1][:2]) == (report, ("end", {"state": "completed"}))
+    view = client.get(f"/research/{task}", headers=MINE).json
+    assert view is not None
+    assert (view["status"], view["report"], len(view["messages"]) > 2) == ("completed", report, True)
+
+
+def test_a_paused_one_goes_on_and_a_canceled_one_begins_anew(client: FlaskClient, services: Services) -> None:
+    """When it is asked for again."""
+    task = post(client).json["task_id"]  # type: ignore[index]
+    client.post(f"/jobs/{task}/pause", headers=MINE)
+    assert client.get(f"/research/{task}", headers=MINE).json["status"] == "paused"  # type: ignore[index]
+    assert post(client).json["task_id"] == task  # type: ignore[index]
+    assert client.get(f"/research/{task}", headers=MINE).json["status"] == "queued"  # type: ignore[index]
+    client.post(f"/jobs/{task}/cancel", headers=MINE)
+    canceled = client.get(f"/research/{task}", headers=MINE).json
+    assert canceled is not None
+    assert (canceled["status"], canceled["error"]) == ("canceled", "canceled: The job was canceled.")
+    assert "The research was canceled here" in canceled["report"]
+    again = done(client, services)
+    assert again != task
+    assert [each["status"] for each in client.get("/research", headers=MINE).json["research"]] == [  # type: ignore[index]
+        "completed", "canceled",
+    ]  # fmt: skip
+
+
+def test_research_is_listed_in_pages_and_searched(client: FlaskClient, services: Services) -> None:
+    """In both languages."""
+    for query in ("睡眠与记忆", "Sleep apnoea", "The Moon"):
+        post(client, query=query)
+    first = client.get("/research?limit=2", headers=MINE).json
+    assert first is not None
+    second = client.get(f"/research?limit=2&cursor={first['next_cursor']}", headers=MINE).json
+    assert second is not None
+    queries = [each["query"] for each in first["research"] + second["research"]]
+    assert queries == ["The Moon", "Sleep apnoea", "睡眠与记忆"]
+    for text, found in (("记忆", ["睡眠与记忆"]), ("sleep", ["Sleep apnoea"]), ("xyz", [])):
+        page = client.get("/research", query_string={"q": text}, headers=MINE).json
+        assert [each["query"] for each in page["research"]] == found  # type: ignore[index]
+
+
+def test_a_report_can_be_taken_home_as_a_pdf(client: FlaskClient, services: Services) -> None:
+    """With its Chinese, and under a name of its own."""
+    task = done(client, services, query="成年人需要多少小时睡眠？")
+    answer = client.get(f"/research/{task}/report.pdf", headers=MINE)
+    assert answer.mimetype == "application/pdf"
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="{task}.pdf"'
+    text = "".join(page.extract_text() for page in PdfReader(BytesIO(answer.data)).pages)
+    assert "成年人需要七小时睡眠" in text
+    assert "睡眠.txt" in text
+
+
+def test_deleted_it_is_gone_and_under_way_it_is_not_deleted(client: FlaskClient, services: Services) -> None:
+    """With its task; asked for again it begins anew."""
+    task = post(client).json["task_id"]  # type: ignore[index]
+    refused = client.delete(f"/research/{task}", headers=MINE)
+    assert (refused.status_code, refused.json["code"]) == (409, "wrong_state")  # type: ignore[index]
+    run_jobs(services)
+    assert client.delete(f"/research/{task}", headers=MINE).status_code == 204
+    assert client.get(f"/research/{task}", headers=MINE).status_code == 404
+    assert client.get(f"/jobs/{task}", headers=MINE).status_code == 404
+    assert post(client).json["task_id"] != task  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"query": " "}, "invalid"),
+        ({"query": "x" * 4001}, "invalid"),
+        ({"surprise": 1}, "invalid"),
+        ({"ai_config": {"api_key": "secret"}}, "invalid"),
+        ({"ai_config": {"temperature": 3}}, "invalid"),
+        ({"search_config": {"breadth": 11}}, "invalid"),
+        ({"search_config": {"documents": []}}, "invalid"),
+        ({"budget": {"minutes": 0}}, "invalid"),
+        ({"budget": {"deadline": "2026-01-01T00:00:00"}}, "invalid"),
+        ({"ai_config": {"model": "gpt-9"}}, "model_not_served"),
+        ({"search_config": {"web": True}}, "no_source"),
+        ({"search_config": {"documents": False}}, "no_source"),
+        ({"search_config": {"documents": [99]}}, "document_not_found"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(client: FlaskClient, body: dict[str, Any], code: str) -> None:
+    """With a stable code, before anything is started; a secret is not even taken."""
+    refused = post(client, **body)
+    assert (refused.status_code, refused.json["code"]) == (404 if "found" in code else 422, code)  # type: ignore[index]
+    assert client.get("/research", headers=MINE).json["research"] == []  # type: ignore[index]
