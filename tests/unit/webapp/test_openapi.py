@@ -4,6 +4,7 @@ That it is true is held by every test beside this one: see `answers_are_as_descr
 """
 
 import inspect
+import io
 import json
 import re
 from typing import Any
@@ -14,8 +15,9 @@ from openapi_spec_validator import validate
 
 from config import load_config
 from jobs.services import Services
-from tests.fakes import engine_services
-from tests.unit.webapp.conftest import ACME_ENTRY
+from tests.fakes import engine_services, run_jobs
+from tests.unit.domain.canvas.samples import OBSIDIAN
+from tests.unit.webapp.conftest import ACME_ENTRY, Build
 from webapp import create_app
 from webapp.openapi.document import document_of
 from webapp.openapi.operations import FOR_PEOPLE, operations_of
@@ -161,3 +163,22 @@ def test_every_view_says_what_it_answers(app: Flask) -> None:
         assert each.said, each.view
         assert inspect.getdoc(each.view), each.view
         assert Any not in [said.shape for said in each.said], each.view
+
+
+def test_what_the_other_tests_do_not_ask_for_is_as_described(build: Build) -> None:
+    """So that each answer that is described has been seen."""
+    services = build()
+    web = create_app(services=services).test_client()
+    place = web.post("/upload", data={"file": (io.BytesIO("文件".encode()), "a.txt")}).get_json()["document_id"]
+    run_jobs(services)
+    assert web.get(f"/documents/{place}").get_json()["status"] == "completed"
+    assert web.delete(f"/documents/{place}").status_code == 204
+    assert web.get("/events").get_json()["events"]
+    web.put("/users/1/preferences", json={"channels": {"sms": False}})
+    assert web.get("/users/1/preferences").get_json()["channels"] == {"sms": False}
+    web.put("/canvases/a", data=OBSIDIAN.encode())
+    assert web.post("/canvases/a/restore", json={"version": 1}).status_code == 200
+    edge = f"/canvases/a/edges/{web.get('/canvases/a').get_json()['edges'][0]['id']}"
+    etag = web.get(edge).headers["ETag"]
+    assert web.get(edge, headers={"If-None-Match": etag}).status_code == 304
+    assert web.delete(edge).status_code == 204
