@@ -1,9 +1,12 @@
 """The web side: it checks a request, starts a job, and answers at once."""
 
 from functools import partial
+from typing import Any
 
 from flask import Flask
-from flask_openapi3 import Info, OpenAPI
+from flask.json.provider import DefaultJSONProvider
+from flask_openapi3 import OpenAPI
+from pydantic import BaseModel
 
 from config import Config, load_config
 from jobs.core.batches import BatchClient
@@ -37,6 +40,7 @@ from webapp.errors import invalid, register_errors
 from webapp.extension import Offstage
 from webapp.idempotency import register_idempotency
 from webapp.metrics import register_metrics
+from webapp.openapi.document import register_openapi
 from webapp.requests import StrictRequest, register_limits
 from webapp.sse import EventHub, EventStreams
 
@@ -59,8 +63,21 @@ BLUEPRINTS = (
 )
 
 
+class _Json(DefaultJSONProvider):
+    """JSON as it is sent: texts as they are, members in their order, models as their data."""
+
+    ensure_ascii = False
+    sort_keys = False
+
+    @staticmethod
+    def default(value: Any) -> Any:
+        """Return what is no JSON by itself as data that is."""
+        return value.model_dump(mode="json") if isinstance(value, BaseModel) else DefaultJSONProvider.default(value)
+
+
 class _App(OpenAPI):
     request_class = StrictRequest
+    json_provider_class = _Json
 
 
 def create_app(config: Config | None = None, services: Services | None = None) -> Flask:
@@ -73,13 +90,10 @@ def create_app(config: Config | None = None, services: Services | None = None) -
     services = services or build_services(config, connect(config.redis_url, timeout=WEB_TIMEOUT))
     app = _App(
         __name__,
-        info=Info(title="Offstage", version="0.1.0", description="Answers at once; does the slow work offstage."),
         validation_error_callback=invalid,
         doc_ui=False,
         static_folder=None,
     )
-    app.json.ensure_ascii = False  # type: ignore[attr-defined]
-    app.json.sort_keys = False  # type: ignore[attr-defined]
     discover()
     tell = partial(run_failure_hook, failure=CANCELED, services=services)
     client = JobClient(services.redis, result_ttl=config.result_ttl, on_canceled=tell, work=services.work)
@@ -93,8 +107,8 @@ def create_app(config: Config | None = None, services: Services | None = None) -
     register_errors(app)
     register_dashboard(app, config, services.redis)
     register_metrics(app, services)
+    register_openapi(app, config)
     for blueprint in BLUEPRINTS:
         app.register_api(blueprint)
     app.register_blueprint(console)
-    app.add_url_rule("/openapi.json", "openapi", lambda: app.json.response(app.api_doc))
     return app

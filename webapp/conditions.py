@@ -1,8 +1,12 @@
 """Conditional requests (RFC 9110, 13): a change only if a file is as the client knows it."""
 
+from typing import TypeVar
+
 from flask import Response, request
 
 from jobs.stores.canvases import OnlyIf
+
+R = TypeVar("R", bound=Response)
 
 
 def precondition() -> OnlyIf:
@@ -17,7 +21,7 @@ def precondition() -> OnlyIf:
     return holds
 
 
-def with_etag(response: Response, etag: str) -> Response:
+def with_etag(response: R, etag: str) -> R:
     """Return an answer with its ETag; to a GET of what the client has already, a 304 in its place."""
     response.set_etag(etag)
     if request.method in ("GET", "HEAD"):

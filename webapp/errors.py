@@ -58,6 +58,7 @@ from jobs.stores.schedules import ScheduleExists, ScheduleNotFound, ScheduleRead
 from jobs.stores.user_stats import LimitReached
 from jobs.stores.users import UserExists, UserNotFound
 from jobs.webhooks import NoWebhook, NoWebhookSecret, WebhookUrlRefused
+from webapp.responses import ProblemAnswer
 from webapp.sse import TooManyStreams
 
 log = logging.getLogger(__name__)
@@ -132,12 +133,12 @@ HTTP_CODES = {
 }
 
 
-def problem(status: int, code: str, detail: str, **extra: Any) -> Response:
+def problem(status: int, code: str, detail: str, **extra: Any) -> ProblemAnswer:
     """Return a problem+json answer. `extra` members stand beside the standard ones."""
     body = {"type": "about:blank", "status": status, "code": code, "detail": detail, **extra}
     if request_id := g.get("request_id"):
         body["request_id"] = request_id
-    response = Response(f"{json.dumps(body, ensure_ascii=False)}\n", status, mimetype="application/problem+json")
+    response = ProblemAnswer(f"{json.dumps(body, ensure_ascii=False)}\n", status)
     if status == 503:
         response.headers["Retry-After"] = "2"
     if status == 401:

@@ -1,6 +1,7 @@
 """`GET /metrics`: figures for Prometheus, read from Redis at each scrape. They are about all tenants together."""
 
 from collections.abc import Iterable
+from typing import Annotated
 
 from flask import Flask, Response
 from prometheus_client import CollectorRegistry, generate_latest
@@ -11,6 +12,7 @@ from prometheus_client.registry import Collector
 from config import QUEUES
 from jobs.core.statistics import queue_statistics
 from jobs.services import Services
+from webapp.responses import Media
 
 BREAKER_STATES = ("closed", "half_open", "open")
 
@@ -62,5 +64,6 @@ def register_metrics(app: Flask, services: Services) -> None:
     registry.register(ServiceCollector(services))
 
     @app.get("/metrics")
-    def metrics() -> Response:
+    def metrics() -> Annotated[Response, Media((CONTENT_TYPE_LATEST,))]:
+        """Return figures for Prometheus, for all tenants together."""
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

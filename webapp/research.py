@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from flask import Response
 
@@ -15,7 +14,8 @@ from jobs.domain.research import STAGES, Note, Source
 from jobs.reporting import what_was_told
 from jobs.stores.research import COMPLETED, OPEN, Research
 from webapp.extension import Offstage
-from webapp.responses import job_links
+from webapp.responses import NoContent, job_links
+from webapp.shapes import research as shapes
 from webapp.sse import frame
 
 # The seed's words, and ours where it has none. A job that leaves its worker to wait for its searches still runs.
@@ -66,7 +66,7 @@ def look(app: Offstage, tenant: str, research_id: str) -> Run:
     )  # fmt: skip
 
 
-def run_json(run: Run) -> dict[str, Any]:
+def run_json(run: Run) -> shapes.Research:
     """Return research in the form of the seed, with its report, its sources and its links."""
     return {
         **listed_json(run.kept, run.status),
@@ -77,12 +77,12 @@ def run_json(run: Run) -> dict[str, Any]:
         "error": f"{run.error.code}: {run.error.text}" if run.error else None,
         "timestamp": run.at.isoformat(),
         "report": run.report,
-        "sources": [{"number": n, **source.model_dump()} for n, source in enumerate(run.sources, 1)],
-        "notes": [note.model_dump() for note in run.notes],
+        "sources": _numbered(run),
+        "notes": run.notes,
     }
 
 
-def listed_json(kept: Research, status: str) -> dict[str, Any]:
+def listed_json(kept: Research, status: str) -> shapes.ListedResearch:
     """Return what a list shows of research."""
     return {
         "id": kept.id,
@@ -97,12 +97,20 @@ def listed_json(kept: Research, status: str) -> dict[str, Any]:
     }
 
 
-def links(research_id: str) -> dict[str, str]:
+def links(research_id: str) -> shapes.ResearchLinks:
     """Return where research can be looked at, followed, taken home and acted on."""
     base, job = f"/research/{research_id}", job_links(research_id)
-    reports = {"markdown": f"{base}/report.md", "pdf": f"{base}/report.pdf"}
-    acts = {name: job[name] for name in ("cancel", "pause", "resume", "requeue")}
-    return {"self": base, "events": f"{base}/events", "job": job["self"], **reports, **acts}
+    return {
+        "self": base,
+        "events": f"{base}/events",
+        "job": job["self"],
+        "markdown": f"{base}/report.md",
+        "pdf": f"{base}/report.pdf",
+        "cancel": job["cancel"],
+        "pause": job["pause"],
+        "resume": job["resume"],
+        "requeue": job["requeue"],
+    }
 
 
 def status_of(app: Offstage, kept: Research) -> str:
@@ -123,14 +131,18 @@ def events(app: Offstage, tenant: str, research_id: str, after: str) -> Response
     if run.view and (not run.view.ended or read_events(redis, tenant, research_id, after, 1)):
         return app.streams.response(tenant, run.view, after)
     if after != FROM_START and read_events(redis, tenant, research_id, FROM_START, 1):
-        return Response(status=204)
+        return NoContent()
     return Response(_kept_frames(run), 200, {"Cache-Control": "no-store"}, mimetype="text/event-stream")
+
+
+def _numbered(run: Run) -> list[shapes.NumberedSource]:
+    return [shapes.NumberedSource(number=n, **source.model_dump()) for n, source in enumerate(run.sources, 1)]
 
 
 def _kept_frames(run: Run) -> Iterator[str]:
     yield frame("status", {"state": run.status, "progress": {"percent": run.percentage, "message": ""}})
-    for n, source in enumerate(run.sources, 1):
-        yield frame("source", {"number": n, **source.model_dump()})
+    for source in _numbered(run):
+        yield frame("source", source.model_dump())
     for n, piece in enumerate(cuts_of(run.report)):
         yield frame(OUTPUT, {"n": n, "text": piece})
     yield frame("end", {"state": run.status})
@@ -152,5 +164,5 @@ def _percent(view: JobView | None) -> float:
     return view.progress.percent if view and view.progress else 0.0
 
 
-def _result(run: Run) -> dict[str, Any]:
+def _result(run: Run) -> shapes.Report:
     return {"title": run.kept.title, "report": run.report, "model": run.kept.model, "tokens": run.kept.tokens}

@@ -1,14 +1,20 @@
-"""The answers that every endpoint shares: work accepted, a job, a page."""
+"""The answers that every endpoint shares: JSON of a shape, work accepted, a job, a page.
+
+A view's return type says what it answers: the type checker holds the view to it, and /openapi.json is read off it.
+"""
 
 import base64
 import binascii
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 from uuid import uuid4
 
-from flask import Response, abort, jsonify
+from flask import Response, abort, json
 
 from jobs.core.view import JobView
+from webapp.shapes.common import JobLinks
+from webapp.shapes.jobs import Job
 
 MAX_PAGE = 100
 MAX_ROW_ID = 2**63
@@ -16,39 +22,126 @@ MAX_ROW_ID = 2**63
 T = TypeVar("T")
 
 
-def accepted(job_id: str, **fields: Any) -> Response:
+class Answer(Response, Generic[T]):
+    """JSON of a shape. Those derived from it have a status of their own, and headers that the description names."""
+
+    default_mimetype = "application/json"
+    sends: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, value: T) -> None:
+        super().__init__(json.dumps(value, separators=(",", ":")) + "\n")
+
+
+class Created(Answer[T]):
+    """Something new, and where it is."""
+
+    default_status = 201
+    sends = ("Location",)
+
+    def __init__(self, value: T, location: str) -> None:
+        super().__init__(value)
+        self.headers["Location"] = location
+
+
+class Kept(Answer[T]):
+    """JSON that is sent as it is kept, byte for byte."""
+
+    def __init__(self, text: str | bytes | None) -> None:
+        Response.__init__(self, text)
+
+
+class KeptNew(Kept[T]):
+    """The same of something new, and where it is."""
+
+    default_status = 201
+    sends = ("Location",)
+
+    def __init__(self, text: str | bytes | None, location: str) -> None:
+        super().__init__(text)
+        self.headers["Location"] = location
+
+
+class Accepted(Answer[T]):
+    """Work that was started: where it can be looked at, and when for the first time."""
+
+    default_status = 202
+    sends = ("Location", "Retry-After", "X-Task-ID")
+
+    def __init__(self, value: T, location: str, task_id: str | None = None) -> None:
+        super().__init__(value)
+        self.headers["Location"] = location
+        self.headers["Retry-After"] = "1"
+        if task_id:
+            self.headers["X-Task-ID"] = task_id
+
+
+class Unready(Answer[T]):
+    """Something that this service needs does not answer."""
+
+    default_status = 503
+
+
+class NoContent(Response):
+    """It is done, and there is nothing to say."""
+
+    default_status = 204
+
+
+class ProblemAnswer(Response):
+    """What was asked for is refused, or failed."""
+
+    default_mimetype = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Media:
+    """What a plain `Response` holds, with 200: of which media types, and if it is JSON, of which shape."""
+
+    types: tuple[str, ...]
+    shape: Any = str
+    sends: tuple[str, ...] = ()
+
+
+EventStream = Annotated[Response, Media(("text/event-stream",), sends=("X-Task-ID",))]
+
+
+class JobAnswer(Answer[Job]):
+    """A job; while it has not ended, when to look again."""
+
+    sends = ("X-Task-ID", "Retry-After")
+
+    def __init__(self, view: JobView) -> None:
+        super().__init__(job_json(view))
+        self.headers["X-Task-ID"] = view.id
+        if not view.ended:
+            self.headers["Retry-After"] = "1"
+
+
+def accepted(job_id: str, **fields: Any) -> Accepted[Any]:
     """Return 202 for work that was started as the given job."""
-    response = jsonify(**fields, task_id=job_id, links=job_links(job_id))
-    response.status_code = 202
-    response.headers["Location"] = f"/jobs/{job_id}"
-    response.headers["Retry-After"] = "1"
-    response.headers["X-Task-ID"] = job_id
-    return response
+    return Accepted({**fields, "task_id": job_id, "links": job_links(job_id)}, f"/jobs/{job_id}", job_id)
 
 
-def job_response(view: JobView) -> Response:
-    """Return a job as JSON."""
-    response = jsonify(job_json(view))
-    response.headers["X-Task-ID"] = view.id
-    if not view.ended:
-        response.headers["Retry-After"] = "1"
-    return response
-
-
-def job_json(view: JobView) -> dict[str, Any]:
-    """Return a job as JSON data, with its links."""
-    links: dict[str, Any] = job_links(view.id)
+def job_json(view: JobView) -> Any:
+    """Return a job as JSON data, with its links: a `Job`."""
+    links: dict[str, Any] = {**job_links(view.id)}
     if view.webhooks:
         links["redeliver"] = f"{links['self']}/webhooks/redeliver"
         links["deliveries"] = [f"/jobs/{delivery}" for webhook in view.webhooks for delivery in webhook.deliveries]
     return {**view.model_dump(mode="json"), "links": links}
 
 
-def job_links(job_id: str) -> dict[str, str]:
+def job_links(job_id: str) -> JobLinks:
     """Return where a job can be looked at and acted on."""
     base = f"/jobs/{job_id}"
-    acts = ("events", "cancel", "pause", "resume", "requeue")
-    return {"self": base, **{act: f"{base}/{act}" for act in acts}}
+    return JobLinks(
+        self=base,
+        events=f"{base}/events",
+        cancel=f"{base}/cancel",
+        pause=f"{base}/pause",
+        resume=f"{base}/resume",
+        requeue=f"{base}/requeue",
+    )
 
 
 def encode_cursor(place: object) -> str:

@@ -16,7 +16,7 @@ from rq.job import Job
 
 from jobs.core.enqueue import NewJob, UnknownDependency, enqueue
 from jobs.core.errors import JobCanceled
-from jobs.core.view import JobNotFound, JobView, Problem, read_job
+from jobs.core.view import JobNotFound, JobProblem, JobView, read_job
 from jobs.core.webhooks import MAX_WEBHOOKS, TooManyWebhooks, Webhook, WebhookView, add_webhook, follow
 from jobs.core.worker_parts.outage import AWAY, Absence
 from jobs.stores.work import WorkStore
@@ -253,7 +253,7 @@ def view_of(work: Work) -> JobView:
     )
 
 
-def _problem(work: Work) -> Problem | None:
+def _problem(work: Work) -> JobProblem | None:
     if work.error_code:
-        return Problem(code=work.error_code, message=work.error_message or "")
-    return Problem(code=JobCanceled.code, message=str(JobCanceled())) if work.state == CANCELED else None
+        return JobProblem(code=work.error_code, message=work.error_message or "")
+    return JobProblem(code=JobCanceled.code, message=str(JobCanceled())) if work.state == CANCELED else None

@@ -65,7 +65,7 @@ class Attempt(BaseModel):
     retryable: bool
 
 
-class Problem(BaseModel):
+class JobProblem(BaseModel):
     """Why the job failed. `code` is stable."""
 
     code: str
@@ -107,7 +107,7 @@ class JobView(BaseModel):
     expected_seconds: float | None = Field(default=None, description="What a job of its type takes, if known.")
     webhooks: list[WebhookView] = Field(default=[], description="Who is told of its end.")
     result: Any = None
-    error: Problem | None = None
+    error: JobProblem | None = None
     from_row: SkipJsonSchema[bool] = Field(default=False, exclude=True, description="Redis did not know it.")
 
     @property
@@ -152,7 +152,7 @@ def _read(redis: Redis, tenant: str, job_id: str, raw: Any, *rest: Any) -> JobVi
     view.webhooks = read_webhooks(webhooks)
     _add_outcome(view, results)
     if view.state == "canceled" and (cause := raw.get(b"offstage_cause")):
-        view.error = Problem.model_validate_json(cause)
+        view.error = JobProblem.model_validate_json(cause)
     return view
 
 
@@ -217,12 +217,12 @@ def _add_outcome(view: JobView, results: list[tuple[bytes, dict[bytes, bytes]]])
     elif view.state == "failed":
         last = view.attempts[-1] if view.attempts else None
         view.error = (
-            Problem(code=last.code, message=last.message)
+            JobProblem(code=last.code, message=last.message)
             if last
-            else Problem(code=JobError.code, message=str(JobError()))
+            else JobProblem(code=JobError.code, message=str(JobError()))
         )
     elif view.state == "canceled":
-        view.error = Problem(code=JobCanceled.code, message=str(JobCanceled()))
+        view.error = JobProblem(code=JobCanceled.code, message=str(JobCanceled()))
 
 
 def _add_places(redis: Redis, views: list[JobView]) -> None:

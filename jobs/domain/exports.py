@@ -10,7 +10,7 @@ from typing import Any, Literal
 Format = Literal["jsonl", "csv"]
 Record = dict[str, Any]  # with its `kind`; times and days among its values
 
-MEDIA_TYPES: dict[Format, str] = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
+MEDIA_TYPES: dict[Format, str] = {"jsonl": "application/x-ndjson", "csv": "text/csv"}
 _COLUMNS = """
 kind id user_id created_at session_id topic message response response_time cut_off model prompt_tokens completion_tokens
 estimated text confirmed_at exchanges topics sentiment open_questions analyzed_at total_conversations total_tokens

@@ -59,7 +59,7 @@ class QuietHours(BaseModel):
     def _known(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (OSError, ValueError):
+        except (KeyError, OSError, ValueError):  # none, a folder, a path
             raise ValueError("no time zone is called that") from None
         return name
 

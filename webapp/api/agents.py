@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from flask import Response, g, jsonify
+from flask import g
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -16,12 +16,25 @@ from webapp.api.users import UserId
 from webapp.errors import problem
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
+from webapp.openapi.describing import describe
 from webapp.requests import fitting
-from webapp.responses import MAX_PAGE, accepted, decode_cursor, encode_cursor, job_links, row_id
+from webapp.responses import (
+    MAX_PAGE,
+    Accepted,
+    Answer,
+    ProblemAnswer,
+    accepted,
+    decode_cursor,
+    encode_cursor,
+    job_links,
+    row_id,
+)
+from webapp.shapes import agents as shapes
 
 bp = APIBlueprint("agents", __name__, abp_tags=[Tag(name="agents", description="Named prompts")])
 
 MAX_DEADLINE = 24 * 3600
+Called = Answer[shapes.AgentReply] | Accepted[shapes.CallStarted] | ProblemAnswer
 
 
 class AgentPath(BaseModel):
@@ -63,27 +76,29 @@ class AgentCall(BaseModel):
     input: dict[str, Any]
 
 
-class BatchBody(CallOptions):
+class CallsBody(CallOptions):
     """Up to 1,000 calls, of one agent or of several."""
 
     calls: list[AgentCall] = Field(min_length=1, max_length=MAX_CALLS)
 
 
-class BatchPath(BaseModel):
+class CallsPath(BaseModel):
     """The id of a batch of calls."""
 
     job_id: str
 
 
 @bp.get("/agents")
-def list_agents() -> Response:
+def list_agents() -> Answer[shapes.Agents]:
     """List the agents, with the schemas of what they are given and what they answer."""
     llm = offstage().services.llm
-    return jsonify(agents=[_agent_json(agent) for agent in AGENTS.values()], model=llm.model if llm else None)
+    agents = [_agent_json(agent) for agent in AGENTS.values()]
+    return Answer(shapes.Agents(agents=agents, model=llm.model if llm else None))
 
 
 @bp.post("/agents/<string:agent>/call")
-def call_agent(path: AgentPath, body: CallBody) -> Response:
+@describe(sends=("X-Task-ID", "X-Model-Name"), problems=(502,))
+def call_agent(path: AgentPath, body: CallBody) -> Called:
     """Ask an agent; answer with its output if it comes within `wait` seconds, else with 202."""
     given = fitting(get_agent(path.agent).input, body.input, "input")
     args = CallArgs(agent=path.agent, input=given, user_id=body.user_id, deadline=deadline_in(body.deadline))
@@ -93,7 +108,7 @@ def call_agent(path: AgentPath, body: CallBody) -> Response:
 
 
 @bp.post("/agents/batch")
-def call_agents(body: BatchBody) -> Response:
+def call_agents(body: CallsBody) -> Accepted[shapes.CallsStarted]:
     """Ask many agents at the same time; results and failures are told as they come."""
     calls = [_checked(index, call) for index, call in enumerate(body.calls)]
     args = BatchArgs(calls=calls, user_id=body.user_id, deadline=deadline_in(body.deadline))
@@ -102,21 +117,23 @@ def call_agents(body: BatchBody) -> Response:
 
 
 @bp.get("/agents/batch/<string:job_id>")
-def get_calls(path: BatchPath, query: ListQuery) -> Response:
+def get_calls(path: CallsPath, query: ListQuery) -> Answer[shapes.Calls]:
     """Return what a batch of calls has come to so far, in the order of the request."""
     found = outcomes(offstage().client, g.tenant, path.job_id)
     after, limit = decode_cursor(query.cursor, row_id), min(query.limit, MAX_PAGE)
     rest = [one for one in found.results if after is None or one.index > after]
     cursor = encode_cursor(rest[limit - 1].index) if len(rest) > limit else None
     view = offstage().client.get(g.tenant, path.job_id)
-    return jsonify(
-        task_id=view.id,
-        state=view.state,
-        completed=found.completed,
-        failed=found.failed,
-        results=[one.model_dump(mode="json") for one in rest[:limit]],
-        next_cursor=cursor,
-        links=job_links(view.id),
+    return Answer(
+        shapes.Calls(
+            task_id=view.id,
+            state=view.state,
+            completed=found.completed,
+            failed=found.failed,
+            results=rest[:limit],
+            next_cursor=cursor,
+            links=job_links(view.id),
+        )
     )
 
 
@@ -125,21 +142,22 @@ def _checked(index: int, call: AgentCall) -> CheckedCall:
     return CheckedCall(agent=call.agent, input=given)
 
 
-def _answer(view: JobView, agent: str) -> Response:
+def _answer(view: JobView, agent: str) -> Answer[shapes.AgentReply] | ProblemAnswer:
     """Return what a call came to: its answer, or why it failed."""
     if view.state != "completed":
         code, message = (
             (view.error.code, view.error.message) if view.error else (view.state, "The call has not completed.")
         )
-        response = problem(502, code, message, task_id=view.id, links=job_links(view.id))
-    else:
-        response = jsonify(agent=agent, **view.result, task_id=view.id, links=job_links(view.id))
-        response.headers["X-Model-Name"] = view.result["model"]
-    response.headers["X-Task-ID"] = view.id
-    return response
+        failed = problem(502, code, message, task_id=view.id, links=job_links(view.id))
+        failed.headers["X-Task-ID"] = view.id
+        return failed
+    reply: Answer[Any] = Answer({"agent": agent, **view.result, "task_id": view.id, "links": job_links(view.id)})
+    reply.headers["X-Model-Name"] = view.result["model"]
+    reply.headers["X-Task-ID"] = view.id
+    return reply
 
 
-def _agent_json(agent: Agent) -> dict[str, Any]:
+def _agent_json(agent: Agent) -> shapes.Agent:
     return {
         "name": agent.name,
         "description": agent.description,

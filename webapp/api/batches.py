@@ -2,7 +2,7 @@
 
 from typing import Any, Self
 
-from flask import Response, g, jsonify
+from flask import g
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -11,11 +11,13 @@ from jobs.core.batches import MAX_JOBS, BatchView
 from jobs.core.errors import InvalidArguments
 from jobs.core.spec import discover
 from jobs.stores.work_rows import AcceptedBatch
-from webapp.api.jobs import JobState, ListQuery
+from webapp.api.jobs import ListQuery
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
 from webapp.options import JobOptions
-from webapp.responses import MAX_PAGE, decode_cursor, encode_cursor, job_json, row_id
+from webapp.responses import MAX_PAGE, Accepted, Answer, decode_cursor, encode_cursor, job_json, row_id
+from webapp.shapes import batches as shapes
+from webapp.shapes.jobs import Jobs, JobState
 
 LOOK_JOBS = 2500  # jobs for each second that a client is asked to wait: every look asks Redis for the state of each
 
@@ -73,37 +75,34 @@ class MembersQuery(ListQuery):
 
 
 @bp.post("/batches")
-def start_batch(body: BatchBody) -> Response:
+def start_batch(body: BatchBody) -> Accepted[shapes.BatchStarted]:
     """Start up to 10,000 jobs, or none of them."""
     specs, callback = body.specs(), body.on_complete.spec() if body.on_complete else None
     _check_types({spec.type for spec in [*specs, *filter(None, [callback])]})
     batch_id = offstage().batches.start(
         specs, tenant=g.tenant, name=body.name, on_complete=callback, batch_id=stable_id()
     )
-    response = jsonify(batch_id=batch_id, total=len(specs), links=_links(batch_id))
-    response.headers["Location"] = f"/batches/{batch_id}"
-    response.headers["Retry-After"] = "1"
-    response.status_code = 202
-    return response
+    started = shapes.BatchStarted(batch_id=batch_id, total=len(specs), links=_links(batch_id))
+    return Accepted(started, f"/batches/{batch_id}")
 
 
 @bp.get("/batches")
-def list_batches(query: ListQuery) -> Response:
+def list_batches(query: ListQuery) -> Answer[shapes.Batches]:
     """List the caller's batches as they were accepted, newest first."""
     limit = min(query.limit, MAX_PAGE)
     page = offstage().batches.accepted(g.tenant, before=decode_cursor(query.cursor, row_id), limit=limit)
     cursor = encode_cursor(page[-1].number) if len(page) == limit else None
-    return jsonify(batches=[_accepted_json(batch) for batch in page], next_cursor=cursor)
+    return Answer(shapes.Batches(batches=[_accepted_json(batch) for batch in page], next_cursor=cursor))
 
 
-@bp.get("/batches/<string:batch_id>", responses={200: BatchView})
-def get_batch(path: BatchPath) -> Response:
+@bp.get("/batches/<string:batch_id>")
+def get_batch(path: BatchPath) -> Answer[shapes.Batch]:
     """Return a batch with its counts."""
     return _batch_response(offstage().batches.get(g.tenant, path.batch_id))
 
 
 @bp.get("/batches/<string:batch_id>/jobs")
-def list_batch_jobs(path: BatchPath, query: MembersQuery) -> Response:
+def list_batch_jobs(path: BatchPath, query: MembersQuery) -> Answer[Jobs]:
     """List a batch's jobs.
 
     Those that have ended in one state come in the order of their ends, so that a cursor gives what came since.
@@ -112,11 +111,11 @@ def list_batch_jobs(path: BatchPath, query: MembersQuery) -> Response:
     limit = min(query.limit, MAX_PAGE)
     page = offstage().batches.jobs(g.tenant, path.batch_id, state=query.state, after=after, limit=limit)
     cursor = None if page.next is None else encode_cursor(page.next)
-    return jsonify(jobs=[job_json(view) for view in page.jobs], next_cursor=cursor)
+    return Answer(Jobs(jobs=[job_json(view) for view in page.jobs], next_cursor=cursor))
 
 
 @bp.post("/batches/<string:batch_id>/cancel")
-def cancel_batch(path: BatchPath) -> Response:
+def cancel_batch(path: BatchPath) -> Answer[shapes.Batch]:
     """Cancel what has not ended of a batch. Canceling twice is canceling once."""
     return _batch_response(offstage().batches.cancel(g.tenant, path.batch_id))
 
@@ -135,20 +134,28 @@ def _place(text: str) -> int:
     return place
 
 
-def _batch_response(view: BatchView) -> Response:
-    links = _links(view.id) | ({"callback": f"/jobs/{view.callback_id}"} if view.callback_id else {})
-    response = jsonify({**view.model_dump(mode="json"), "links": links})
+def _batch_response(view: BatchView) -> Answer[Any]:
+    links = _links(view.id)
+    if view.callback_id:
+        links["callback"] = f"/jobs/{view.callback_id}"
+    response = Answer({**view.model_dump(mode="json"), "links": links})
     if view.ended_at is None:
         response.headers["Retry-After"] = str(1 + view.open // LOOK_JOBS)
     return response
 
 
-def _accepted_json(batch: AcceptedBatch) -> dict[str, Any]:
+def _accepted_json(batch: AcceptedBatch) -> shapes.AcceptedBatch:
     """Return a batch as it was accepted; its counts are at its own address."""
-    fields = {"id": batch.id, "name": batch.name, "total": batch.total, "ended": batch.state == "ended"}
-    return {**fields, "created_at": batch.created_at.isoformat(), "links": _links(batch.id)}
+    return {
+        "id": batch.id,
+        "name": batch.name,
+        "total": batch.total,
+        "ended": batch.state == "ended",
+        "created_at": batch.created_at.isoformat(),
+        "links": _links(batch.id),
+    }
 
 
-def _links(batch_id: str) -> dict[str, str]:
+def _links(batch_id: str) -> shapes.BatchLinks:
     base = f"/batches/{batch_id}"
     return {"self": base, "jobs": f"{base}/jobs", "cancel": f"{base}/cancel"}

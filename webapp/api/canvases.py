@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from flask import Request, Response, g, jsonify, url_for
+from flask import Request, g, url_for
 from flask_openapi3 import APIBlueprint, RawModel, Tag
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from jobs.canvases import ReviewArgs, start_review
 from jobs.domain.canvas.file import CanvasFile, Edit
-from jobs.domain.canvas.model import Kind
+from jobs.domain.canvas.model import Edge, Kind, Node
 from jobs.domain.canvas.names import CanvasName
 from jobs.stores.canvas_rows import CanvasInfo
 from jobs.stores.canvases import CanvasStore, Written
@@ -18,11 +18,32 @@ from webapp.api.jobs import ListQuery
 from webapp.conditions import precondition, with_etag
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
-from webapp.responses import MAX_PAGE, accepted, decode_cursor, encode_cursor, new_id, row_id
+from webapp.openapi.describing import describe
+from webapp.responses import (
+    MAX_PAGE,
+    Accepted,
+    Answer,
+    Created,
+    Kept,
+    KeptNew,
+    NoContent,
+    accepted,
+    decode_cursor,
+    encode_cursor,
+    new_id,
+    row_id,
+)
+from webapp.shapes import canvases as shapes
 
 bp = APIBlueprint("canvases", __name__, abp_tags=[Tag(name="canvases", description="JSON Canvas files and reviews")])
 
 Version = Annotated[int, Field(ge=1, lt=2**31)]
+
+Write = Answer[shapes.CanvasWritten] | Created[shapes.CanvasWritten]
+
+reads = describe(takes=("If-None-Match",), sends=("ETag",))
+writes = describe(takes=("If-Match", "If-None-Match"), sends=("ETag",))
+puts = describe(takes=("If-Match", "If-None-Match"), sends=("ETag",), problems=(409,))
 
 
 class CanvasPath(BaseModel):
@@ -45,6 +66,8 @@ class EdgePath(CanvasPath):
 
 class CanvasFileBody(RawModel):
     """The file, as it is."""
+
+    shape = shapes.CanvasFile
 
 
 class CanvasesQuery(ListQuery):
@@ -73,24 +96,26 @@ class RestoreBody(BaseModel):
 
 
 @bp.get("/canvases")
-def list_canvases(query: CanvasesQuery) -> Response:
+def list_canvases(query: CanvasesQuery) -> Answer[shapes.Canvases]:
     """List the caller's canvases, newest first."""
     limit = min(query.limit, MAX_PAGE)
     before = decode_cursor(query.cursor, row_id)
     page = _store().list(g.tenant, deleted=query.deleted, before=before, limit=limit)
     cursor = encode_cursor(page[-1].number) if len(page) == limit else None
-    return jsonify(canvases=[canvas_json(canvas) for canvas in page], next_cursor=cursor)
+    return Answer(shapes.Canvases(canvases=[canvas_json(canvas) for canvas in page], next_cursor=cursor))
 
 
 @bp.get("/canvases/<string:name>")
-def get_canvas(path: CanvasPath, query: VersionQuery) -> Response:
+@reads
+def get_canvas(path: CanvasPath, query: VersionQuery) -> Kept[shapes.CanvasFile]:
     """Return a canvas's file, byte for byte as it is kept."""
     canvas = _store().get(g.tenant, path.name, query.version)
-    return with_etag(Response(canvas.content, mimetype="application/json"), canvas.etag)
+    return with_etag(Kept[shapes.CanvasFile](canvas.content), canvas.etag)
 
 
 @bp.put("/canvases/<string:name>")
-def put_canvas(path: CanvasPath, raw: CanvasFileBody) -> Response:
+@puts
+def put_canvas(path: CanvasPath, raw: CanvasFileBody) -> Write:
     """Keep a file as a canvas, or in place of what the canvas was."""
     assert isinstance(raw, Request)  # noqa: S101 - what flask-openapi3 gives for a raw body
     written = _store().put(g.tenant, path.name, CanvasFile.parse(raw.get_data()), precondition())
@@ -98,85 +123,96 @@ def put_canvas(path: CanvasPath, raw: CanvasFileBody) -> Response:
 
 
 @bp.delete("/canvases/<string:name>")
-def delete_canvas(path: CanvasPath) -> Response:
+@writes
+def delete_canvas(path: CanvasPath) -> NoContent:
     """Take a canvas away; it can be restored for some time."""
     _store().delete(g.tenant, path.name, precondition())
-    return Response(status=204)
+    return NoContent()
 
 
 @bp.get("/canvases/<string:name>/versions")
-def list_versions(path: CanvasPath, query: ListQuery) -> Response:
+def list_versions(path: CanvasPath, query: ListQuery) -> Answer[shapes.CanvasVersions]:
     """List what is kept of a canvas, newest first, also of a deleted one."""
     limit = min(query.limit, MAX_PAGE)
     before = decode_cursor(query.cursor, row_id)
     page = _store().versions(g.tenant, path.name, before=before, limit=limit)
     cursor = encode_cursor(page[-1].version) if len(page) == limit else None
-    return jsonify(versions=[canvas_json(version) for version in page], next_cursor=cursor)
+    return Answer(shapes.CanvasVersions(versions=[canvas_json(version) for version in page], next_cursor=cursor))
 
 
 @bp.post("/canvases/<string:name>/restore")
-def restore_canvas(path: CanvasPath, body: RestoreBody) -> Response:
+@writes
+def restore_canvas(path: CanvasPath, body: RestoreBody) -> Write:
     """Make an old version the newest, also of a deleted canvas."""
     return _written(path.name, _store().restore(g.tenant, path.name, body.version, precondition()))
 
 
 @bp.post("/canvases/<string:name>/nodes")
-def add_node(path: CanvasPath, body: Members) -> Response:
+@writes
+def add_node(path: CanvasPath, body: Members) -> KeptNew[Node]:
     """Add a node on top of the others."""
     return _added(path.name, "nodes", body.root)
 
 
 @bp.get("/canvases/<string:name>/nodes/<path:node_id>")
-def get_node(path: NodePath) -> Response:
+@reads
+def get_node(path: NodePath) -> Kept[Node]:
     """Return a node as it is written in the file."""
     return _item(path.name, "nodes", path.node_id)
 
 
 @bp.patch("/canvases/<string:name>/nodes/<path:node_id>")
-def change_node(path: NodePath, body: Members) -> Response:
+@writes
+def change_node(path: NodePath, body: Members) -> Kept[Node]:
     """Change members of a node (JSON merge patch)."""
     return _changed(path.name, lambda file: file.change("nodes", path.node_id, body.root))
 
 
 @bp.delete("/canvases/<string:name>/nodes/<path:node_id>")
-def delete_node(path: NodePath) -> Response:
+@writes
+def delete_node(path: NodePath) -> NoContent:
     """Remove a node with its edges."""
     return _removed(path.name, "nodes", path.node_id)
 
 
 @bp.post("/canvases/<string:name>/edges")
-def add_edge(path: CanvasPath, body: Members) -> Response:
+@writes
+def add_edge(path: CanvasPath, body: Members) -> KeptNew[Edge]:
     """Tie two nodes together."""
     return _added(path.name, "edges", body.root)
 
 
 @bp.get("/canvases/<string:name>/edges/<path:edge_id>")
-def get_edge(path: EdgePath) -> Response:
+@reads
+def get_edge(path: EdgePath) -> Kept[Edge]:
     """Return an edge as it is written in the file."""
     return _item(path.name, "edges", path.edge_id)
 
 
 @bp.patch("/canvases/<string:name>/edges/<path:edge_id>")
-def change_edge(path: EdgePath, body: Members) -> Response:
+@writes
+def change_edge(path: EdgePath, body: Members) -> Kept[Edge]:
     """Change members of an edge (JSON merge patch)."""
     return _changed(path.name, lambda file: file.change("edges", path.edge_id, body.root))
 
 
 @bp.delete("/canvases/<string:name>/edges/<path:edge_id>")
-def delete_edge(path: EdgePath) -> Response:
+@writes
+def delete_edge(path: EdgePath) -> NoContent:
     """Remove an edge."""
     return _removed(path.name, "edges", path.edge_id)
 
 
 @bp.post("/api/v1/review/generate")
-def generate_review(body: ReviewArgs) -> Response:
+@describe(problems=(404,))
+def generate_review(body: ReviewArgs) -> Accepted[shapes.ReviewStarted]:
     """Have a review of a canvas made: questions about the nodes that are not understood yet."""
     app = offstage()
     job_id = start_review(app.services, app.client, g.tenant, body, stable_id())
     return accepted(job_id, status="scheduled", message=f"Review canvas generation for '{body.canvas_name}' scheduled")
 
 
-def canvas_json(canvas: CanvasInfo) -> dict[str, Any]:
+def canvas_json(canvas: CanvasInfo) -> shapes.Canvas:
     """Return a canvas, or one of its versions, as its owner sees it. `size` is in bytes."""
     link = url_for("canvases.get_canvas", name=canvas.name)
     return {
@@ -197,35 +233,32 @@ def _store() -> CanvasStore:
     return offstage().services.canvases
 
 
-def _written(name: str, written: Written) -> Response:
+def _written(name: str, written: Written) -> Write:
     link = url_for("canvases.get_canvas", name=name)
-    response = jsonify(name=name, version=written.version, links={"self": link, "versions": f"{link}/versions"})
-    if written.created:
-        response.status_code = 201
-        response.headers["Location"] = link
-    return with_etag(response, written.etag)
+    links = shapes.CanvasLinks(self=link, versions=f"{link}/versions")
+    body = shapes.CanvasWritten(name=name, version=written.version, links=links)
+    return with_etag(Created(body, link) if written.created else Answer(body), written.etag)
 
 
-def _item(name: str, kind: Kind, item_id: str) -> Response:
+def _item(name: str, kind: Kind, item_id: str) -> Kept[Any]:
     canvas = _store().get(g.tenant, name)
     item = CanvasFile(canvas.content.decode()).item(kind, item_id)
-    return with_etag(Response(item, mimetype="application/json"), canvas.etag)
+    return with_etag(Kept[Any](item), canvas.etag)
 
 
-def _added(name: str, kind: Kind, members: dict[str, Any]) -> Response:
+def _added(name: str, kind: Kind, members: dict[str, Any]) -> KeptNew[Any]:
     # An id as Obsidian's: 16 hex digits. Sent again with its key, a request finds what it has added.
     item = {"id": new_id(stable_id())[:16], **members}
-    response = _changed(name, lambda file: file.add(kind, item))
-    response.status_code = 201
-    response.headers["Location"] = f"{url_for('canvases.get_canvas', name=name)}/{kind}/{quote(item['id'])}"
-    return response
+    written = _store().change(g.tenant, name, lambda file: file.add(kind, item), precondition())
+    link = f"{url_for('canvases.get_canvas', name=name)}/{kind}/{quote(item['id'])}"
+    return with_etag(KeptNew[Any](written.item, link), written.etag)
 
 
-def _changed(name: str, edit: Callable[[CanvasFile], Edit]) -> Response:
+def _changed(name: str, edit: Callable[[CanvasFile], Edit]) -> Kept[Any]:
     written = _store().change(g.tenant, name, edit, precondition())
-    return with_etag(Response(written.item, mimetype="application/json"), written.etag)
+    return with_etag(Kept[Any](written.item), written.etag)
 
 
-def _removed(name: str, kind: Kind, item_id: str) -> Response:
+def _removed(name: str, kind: Kind, item_id: str) -> NoContent:
     written = _store().change(g.tenant, name, lambda file: file.remove(kind, item_id), precondition())
-    return with_etag(Response(status=204), written.etag)
+    return with_etag(NoContent(), written.etag)

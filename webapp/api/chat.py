@@ -1,23 +1,26 @@
 """Chat: answer a message, as a whole or as it is written; what was said, and how much."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 from uuid import uuid4
 
-from flask import Response, g, jsonify, request
+from flask import Response, g, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from jobs.chat import Asked, Chat, Reply, chat
+from jobs.domain.analysis import Analysis
 from jobs.providers.errors import ProviderError
 from jobs.stores.conversations import Conversation
 from jobs.stores.sessions import Session
 from webapp.api.jobs import ListQuery
 from webapp.api.users import UserId, as_given, as_number
 from webapp.extension import offstage
+from webapp.openapi.describing import describe
 from webapp.requests import Storable
-from webapp.responses import MAX_PAGE, decode_cursor, encode_cursor, row_id
+from webapp.responses import MAX_PAGE, Answer, EventStream, decode_cursor, encode_cursor, row_id
+from webapp.shapes import chat as shapes
 
 bp = APIBlueprint("chat", __name__, abp_tags=[Tag(name="chat", description="Chat, history, statistics")])
 
@@ -62,37 +65,42 @@ class AnalysisQuery(ListQuery):
 
 
 @bp.post("/chat")
-def send_message(body: ChatBody) -> Response:
+@describe(sends=("X-Task-ID", "X-Model-Name"), problems=(404, 429, 502))
+def send_message(body: ChatBody) -> Answer[shapes.Reply] | EventStream:
     """Answer a message; with `Accept: text/event-stream` as it is written. It is logged and counted offstage."""
     app, asked = offstage(), _asked(body)
     if request.accept_mimetypes.best_match(["application/json", "text/event-stream"]) == "text/event-stream":
         exchange = Chat(app.services, app.client, asked)
-        response = Response(_frames(exchange, asked, as_given(body.user_id)), 200, mimetype="text/event-stream")
-        response.headers.update({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        response.headers["X-Model-Name"] = exchange.reply.model
-        return response
+        stream = Response(_frames(exchange, asked, as_given(body.user_id)), 200, mimetype="text/event-stream")
+        stream.headers.update({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        stream.headers["X-Model-Name"] = exchange.reply.model
+        return stream
     reply = chat(app.services, app.client, asked)
-    response = jsonify(reply_json(reply, asked, as_given(body.user_id)))
-    response.headers["X-Model-Name"] = reply.model
-    response.headers["X-Task-ID"] = reply.task_id
-    return response
+    answer = Answer(reply_json(reply, asked, as_given(body.user_id)))
+    answer.headers["X-Model-Name"] = reply.model
+    answer.headers["X-Task-ID"] = reply.task_id
+    return answer
 
 
 @bp.get("/stats/<string:user_id>")
-def get_stats(path: UserPath) -> Response:
+@describe(never=(404,))
+def get_stats(path: UserPath) -> Answer[shapes.UserStats]:
     """Return how much a user has used; zeros, of one who is not known."""
     stats = offstage().services.user_stats.get(g.tenant, path.user_id)
     last = stats.last_conversation_at
-    return jsonify(
-        user_id=as_number(path.user_id),
-        total_conversations=stats.total_conversations,
-        total_tokens=stats.total_tokens,
-        last_conversation_at=last.isoformat() if last else None,
+    return Answer(
+        shapes.UserStats(
+            user_id=as_number(path.user_id),
+            total_conversations=stats.total_conversations,
+            total_tokens=stats.total_tokens,
+            last_conversation_at=last.isoformat() if last else None,
+        )
     )
 
 
 @bp.get("/history/<string:user_id>")
-def get_history(path: UserPath, query: HistoryQuery) -> Response:
+@describe(never=(404,))
+def get_history(path: UserPath, query: HistoryQuery) -> Answer[shapes.History]:
     """List a user's conversations, newest first."""
     limit = min(query.limit, MAX_PAGE)
     page = offstage().services.conversations.history(
@@ -106,37 +114,33 @@ def get_history(path: UserPath, query: HistoryQuery) -> Response:
         text=query.q,
     )
     cursor = encode_cursor(page[-1].number) if len(page) == limit else None
-    return jsonify(
-        user_id=as_number(path.user_id), conversations=[conversation_json(each) for each in page], next_cursor=cursor
-    )
+    conversations = [conversation_json(each) for each in page]
+    return Answer(shapes.History(user_id=as_number(path.user_id), conversations=conversations, next_cursor=cursor))
 
 
 @bp.get("/history/<string:user_id>/analysis")
-def get_analysis(path: UserPath, query: AnalysisQuery) -> Response:
+@describe(never=(404,))
+def get_analysis(path: UserPath, query: AnalysisQuery) -> Answer[shapes.Sessions]:
     """List a user's sessions, those that grew last first, each with its analysis: null until there is one."""
     limit, before = min(query.limit, MAX_PAGE), decode_cursor(query.cursor, row_id)
     store = offstage().services.sessions
     page = store.list(g.tenant, path.user_id, before=before, limit=limit, session_id=query.session_id)
     cursor = encode_cursor(page[-1].last_number) if len(page) == limit else None
-    return jsonify(user_id=as_number(path.user_id), sessions=[session_json(each) for each in page], next_cursor=cursor)
+    sessions = [session_json(each) for each in page]
+    return Answer(shapes.Sessions(user_id=as_number(path.user_id), sessions=sessions, next_cursor=cursor))
 
 
-def session_json(session: Session) -> dict[str, Any]:
+def session_json(session: Session) -> shapes.Session:
     """Return a session with its analysis; `model` says who made it."""
-    analysis = session.analysis and {
-        **session.analysis.model_dump(),
-        "model": session.analysis_model,
-        "analyzed_at": session.analyzed_at and session.analyzed_at.isoformat(),
-    }
     return {
         "session_id": session.session_id,
         "topic": session.topic,
         "exchanges": session.exchanges,
-        "analysis": analysis,
+        "analysis": _analysis_json(session, session.analysis) if session.analysis else None,
     }
 
 
-def reply_json(reply: Reply, asked: Asked, user_id: Any) -> dict[str, Any]:
+def reply_json(reply: Reply, asked: Asked, user_id: Any) -> shapes.Reply:
     """Return an answer as its user sees it."""
     return {
         "user_id": user_id,
@@ -144,7 +148,7 @@ def reply_json(reply: Reply, asked: Asked, user_id: Any) -> dict[str, Any]:
         "response": reply.text,
         "response_time": reply.response_time,
         "model": reply.model,
-        "citations": [vars(citation) for citation in reply.citations],
+        "citations": list(reply.citations),
         "tokens": {
             "prompt": reply.prompt_tokens,
             "completion": reply.completion_tokens,
@@ -155,7 +159,7 @@ def reply_json(reply: Reply, asked: Asked, user_id: Any) -> dict[str, Any]:
     }
 
 
-def conversation_json(conversation: Conversation) -> dict[str, Any]:
+def conversation_json(conversation: Conversation) -> shapes.Conversation:
     """Return a logged conversation."""
     return {
         "id": conversation.number,
@@ -169,6 +173,16 @@ def conversation_json(conversation: Conversation) -> dict[str, Any]:
         "tokens": conversation.prompt_tokens + conversation.completion_tokens,
         "tokens_estimated": conversation.estimated,
         "created_at": conversation.created_at.isoformat(),
+    }
+
+
+def _analysis_json(session: Session, analysis: Analysis) -> shapes.SessionAnalysis:
+    return {
+        "topics": analysis.topics,
+        "sentiment": analysis.sentiment,
+        "open_questions": analysis.open_questions,
+        "model": session.analysis_model,
+        "analyzed_at": session.analyzed_at.isoformat() if session.analyzed_at else None,
     }
 
 
@@ -198,5 +212,5 @@ def _frames(exchange: Chat, asked: Asked, user_id: Any) -> Iterator[str]:
     yield _frame("end", reply_json(exchange.reply, asked, user_id))
 
 
-def _frame(kind: str, data: dict[str, Any]) -> str:
-    return f"event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+def _frame(kind: str, data: Mapping[str, Any]) -> str:
+    return f"event: {kind}\ndata: {json.dumps(data, ensure_ascii=False, default=vars)}\n\n"

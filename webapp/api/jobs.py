@@ -1,8 +1,8 @@
 """Any job: look at it, follow it, stop it, start it again."""
 
-from typing import Any, Literal
+from typing import Any
 
-from flask import Response, abort, g, jsonify, request
+from flask import abort, g, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -14,17 +14,28 @@ from jobs.core.spec import JobType, QueueName, discover, get_job_type
 from jobs.core.view import JobView
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
+from webapp.openapi.describing import describe
 from webapp.options import JobOptions
-from webapp.responses import MAX_PAGE, accepted, decode_cursor, encode_cursor, job_json, job_response
+from webapp.responses import (
+    MAX_PAGE,
+    Accepted,
+    Answer,
+    EventStream,
+    JobAnswer,
+    NoContent,
+    accepted,
+    decode_cursor,
+    encode_cursor,
+    job_json,
+)
+from webapp.shapes import jobs as shapes
+from webapp.shapes.jobs import JobState, TaskStatus
 from webapp.webhooks import checked
 
 bp = APIBlueprint("jobs", __name__, abp_tags=[Tag(name="jobs", description="Any job")])
 
 MAX_WAIT_SECONDS = 30
 
-JobState = Literal["queued", "scheduled", "waiting", "running", "retrying", "paused", "completed", "failed", "canceled"]
-
-TaskStatus = Literal["pending", "running", "completed", "failed", "retry"]
 # The seed's words for `GET /task/{id}`. It knows no canceled task: to its clients that is a failed one.
 TASK_STATUS: dict[str, TaskStatus] = {
     "queued": "pending",
@@ -75,7 +86,7 @@ class JobsQuery(ListQuery):
 class TypePath(BaseModel):
     """A job type's name."""
 
-    job_type: str
+    job_type: str = Field(description="The name of a job type: `GET /job-types` lists them.")
 
 
 class StartBody(JobOptions):
@@ -93,17 +104,18 @@ class EventsQuery(BaseModel):
 
 
 @bp.get("/jobs")
-def list_jobs(query: JobsQuery) -> Response:
+def list_jobs(query: JobsQuery) -> Answer[shapes.Jobs]:
     """List the caller's jobs, newest first; by type, state, queue or time of creation if asked."""
     only = JobFilter(query.type, query.state, query.queue, query.since, query.until)
     after = decode_cursor(query.cursor, Place.parse)
     page = offstage().client.list(g.tenant, after=after, limit=min(query.limit, MAX_PAGE), only=only)
     cursor = encode_cursor(page.last) if page.last else None
-    return jsonify(jobs=[job_json(view) for view in page.jobs], next_cursor=cursor)
+    return Answer(shapes.Jobs(jobs=[job_json(view) for view in page.jobs], next_cursor=cursor))
 
 
 @bp.post("/jobs/<string:job_type>")
-def start_job(path: TypePath, body: StartBody) -> Response:
+@describe(called={"job_type": "job_id"})
+def start_job(path: TypePath, body: StartBody) -> Accepted[shapes.JobStarted]:
     """Start a job of a public type."""
     if not get_job_type(path.job_type).public:
         raise UnknownJobType(f"No job type that clients may start is called {path.job_type!r}.")
@@ -126,21 +138,22 @@ def start_job(path: TypePath, body: StartBody) -> Response:
 
 
 @bp.get("/job-types")
-def list_job_types() -> Response:
+def list_job_types() -> Answer[shapes.JobTypes]:
     """List the job types that clients may start, with the schemas of their arguments."""
     types = [kind for kind in discover().values() if kind.public]
-    return jsonify(job_types=[_type_json(kind) for kind in types])
+    return Answer(shapes.JobTypes(job_types=[_type_json(kind) for kind in types]))
 
 
-@bp.get("/jobs/<string:job_id>", responses={200: JobView})
-def get_job(path: JobPath, query: WaitQuery) -> Response:
+@bp.get("/jobs/<string:job_id>")
+def get_job(path: JobPath, query: WaitQuery) -> JobAnswer:
     """Return a job, straight from Redis; with `wait`, when it has ended."""
     view = offstage().streams.wait(g.tenant, path.job_id, min(query.wait, MAX_WAIT_SECONDS))
-    return job_response(explain(offstage().services.redis, g.tenant, view))
+    return JobAnswer(explain(offstage().services.redis, g.tenant, view))
 
 
 @bp.get("/jobs/<string:job_id>/events")
-def follow_job(path: JobPath, query: EventsQuery) -> Response:
+@describe(takes=("Last-Event-ID",), problems=(400,))
+def follow_job(path: JobPath, query: EventsQuery) -> EventStream | NoContent:
     """Stream a job's events (SSE), exactly after the last one received.
 
     A reader that has seen the end of an ended job gets 204, which stops the browser's EventSource.
@@ -150,49 +163,50 @@ def follow_job(path: JobPath, query: EventsQuery) -> Response:
         abort(400, "`Last-Event-ID` or `after` is not the id of an event.")
     view = offstage().client.get(g.tenant, path.job_id)
     if view.ended and after != FROM_START and not read_events(offstage().services.redis, g.tenant, view.id, after, 1):
-        return Response(status=204)
+        return NoContent()
     return offstage().streams.response(g.tenant, view, after)
 
 
 @bp.post("/jobs/<string:job_id>/cancel")
-def cancel_job(path: JobPath) -> Response:
+def cancel_job(path: JobPath) -> JobAnswer:
     """Cancel a job, also a running one. Canceling twice is canceling once."""
-    return job_response(offstage().client.cancel(g.tenant, path.job_id))
+    return JobAnswer(offstage().client.cancel(g.tenant, path.job_id))
 
 
 @bp.post("/jobs/<string:job_id>/pause")
-def pause_job(path: JobPath) -> Response:
+def pause_job(path: JobPath) -> JobAnswer:
     """Pause a job: it frees its worker at the next checkpoint, and goes on from there when it is resumed."""
-    return job_response(offstage().client.pause(g.tenant, path.job_id))
+    return JobAnswer(offstage().client.pause(g.tenant, path.job_id))
 
 
 @bp.post("/jobs/<string:job_id>/resume")
-def resume_job(path: JobPath) -> Response:
+def resume_job(path: JobPath) -> JobAnswer:
     """Let a paused job go on."""
-    return job_response(offstage().client.resume(g.tenant, path.job_id))
+    return JobAnswer(offstage().client.resume(g.tenant, path.job_id))
 
 
 @bp.delete("/jobs/<string:job_id>")
-def delete_job(path: JobPath) -> Response:
+@describe(problems=(409,))
+def delete_job(path: JobPath) -> NoContent:
     """Forget an ended job, with its result, attempts and events."""
     offstage().client.delete(g.tenant, path.job_id)
-    return Response(status=204)
+    return NoContent()
 
 
 @bp.post("/jobs/<string:job_id>/requeue")
-def requeue_job(path: JobPath) -> Response:
+def requeue_job(path: JobPath) -> JobAnswer:
     """Start a failed job again, with all its attempts."""
-    return job_response(offstage().client.requeue(g.tenant, path.job_id))
+    return JobAnswer(offstage().client.requeue(g.tenant, path.job_id))
 
 
 @bp.get("/task/<string:job_id>")
-def get_task(path: JobPath) -> Response:
+def get_task(path: JobPath) -> Answer[shapes.Task]:
     """Return a job in the short form: pending, running, completed, failed or retry."""
     view = offstage().client.get(g.tenant, path.job_id)
-    return jsonify(task_json(view))
+    return Answer(task_json(view))
 
 
-def task_json(view: JobView) -> dict[str, Any]:
+def task_json(view: JobView) -> shapes.Task:
     """Return a job in the seed's form."""
     data = view.model_dump(mode="json")
     return {
@@ -207,7 +221,7 @@ def task_json(view: JobView) -> dict[str, Any]:
     }
 
 
-def _type_json(kind: JobType) -> dict[str, Any]:
+def _type_json(kind: JobType) -> shapes.JobType:
     return {
         "name": kind.name,
         "summary": kind.summary,

@@ -1,8 +1,8 @@
 """Memory: what is known of a user; sum a conversation up into it, look at it, delete it."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from flask import Response, g, jsonify
+from flask import g
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -14,8 +14,21 @@ from webapp.api.jobs import ListQuery
 from webapp.api.users import UserId, as_number
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
+from webapp.openapi.describing import describe
 from webapp.requests import Storable
-from webapp.responses import MAX_PAGE, MAX_ROW_ID, accepted, decode_cursor, encode_cursor, new_id, row_id
+from webapp.responses import (
+    MAX_PAGE,
+    MAX_ROW_ID,
+    Accepted,
+    Answer,
+    NoContent,
+    accepted,
+    decode_cursor,
+    encode_cursor,
+    new_id,
+    row_id,
+)
+from webapp.shapes import memory as shapes
 
 bp = APIBlueprint("memory", __name__, abp_tags=[Tag(name="memory", description="What is known of a user")])
 
@@ -69,7 +82,8 @@ class MemoryPath(UserPath):
 
 
 @bp.post("/memorize")
-def memorize(body: MemorizeBody) -> Response:
+@describe(problems=(404,))
+def memorize(body: MemorizeBody) -> Accepted[shapes.Memorizing]:
     """Have a conversation summed up into what is known of its user."""
     app, pending = offstage(), _pending(body)
     start = memory.memorize_session if body.session_id else memory.memorize_given
@@ -78,29 +92,32 @@ def memorize(body: MemorizeBody) -> Response:
 
 
 @bp.get("/memory/<string:user_id>")
-def get_memory(path: UserPath, query: ListQuery) -> Response:
+@describe(never=(404,))
+def get_memory(path: UserPath, query: ListQuery) -> Answer[shapes.Memories]:
     """List what is known of a user, the newest first."""
     limit, before = min(query.limit, MAX_PAGE), decode_cursor(query.cursor, row_id)
     page = offstage().services.memories.list(g.tenant, path.user_id, before=before, limit=limit)
     cursor = encode_cursor(page[-1].number) if len(page) == limit else None
-    return jsonify(user_id=as_number(path.user_id), memories=[memory_json(each) for each in page], next_cursor=cursor)
+    memories = [memory_json(each) for each in page]
+    return Answer(shapes.Memories(user_id=as_number(path.user_id), memories=memories, next_cursor=cursor))
 
 
 @bp.delete("/memory/<string:user_id>")
-def forget_all(path: UserPath) -> Response:
+@describe(never=(404,))
+def forget_all(path: UserPath) -> NoContent:
     """Delete all that is known of a user, and what waits to be summed up."""
     offstage().services.memories.forget_all(g.tenant, path.user_id)
-    return Response(status=204)
+    return NoContent()
 
 
 @bp.delete("/memory/<string:user_id>/<int:memory_id>")
-def forget(path: MemoryPath) -> Response:
+def forget(path: MemoryPath) -> NoContent:
     """Delete one fact about a user."""
     offstage().services.memories.forget(g.tenant, path.user_id, path.memory_id)
-    return Response(status=204)
+    return NoContent()
 
 
-def memory_json(fact: Memory) -> dict[str, Any]:
+def memory_json(fact: Memory) -> shapes.Fact:
     """Return a fact about a user; `model` says who wrote it, `built-in` that these are the user's own words."""
     return {
         "id": fact.number,

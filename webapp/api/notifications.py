@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from flask import Response, g, jsonify
+from flask import g
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -16,7 +16,8 @@ from webapp.api.jobs import ListQuery
 from webapp.api.users import UserId, as_given, printable
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
-from webapp.responses import MAX_PAGE, decode_cursor, encode_cursor, new_id, row_id
+from webapp.responses import MAX_PAGE, Accepted, Answer, decode_cursor, encode_cursor, new_id, row_id
+from webapp.shapes import notifications as shapes
 
 bp = APIBlueprint("notifications", __name__, abp_tags=[Tag(name="notifications", description="Mail, SMS, push")])
 
@@ -102,7 +103,7 @@ class PreferencesBody(Preferences):
 
 
 @bp.post("/notify")
-def send_notification(body: NotifyBody) -> Response:
+def send_notification(body: NotifyBody) -> Accepted[shapes.MessageAccepted]:
     """Send a message by mail, SMS and push, each on its own."""
     app = offstage()
     to = known_recipient(app.services, g.tenant, body.user_id, body.email, body.phone)
@@ -113,7 +114,7 @@ def send_notification(body: NotifyBody) -> Response:
 
 
 @bp.post("/notify/event")
-def send_event(body: EventBody) -> Response:
+def send_event(body: EventBody) -> Accepted[shapes.EventAccepted]:
     """Tell a user of an event, in the words of its templates."""
     app = offstage()
     to = known_recipient(app.services, g.tenant, body.user_id, body.email, body.phone)
@@ -122,7 +123,7 @@ def send_event(body: EventBody) -> Response:
 
 
 @bp.post("/register")
-def register(body: RegisterBody) -> Response:
+def register(body: RegisterBody) -> Answer[shapes.User] | Accepted[shapes.Registered]:
     """Register a user and send a welcome; registering again changes and sends nothing."""
     app = offstage()
     user, sent = notifications.register(
@@ -135,11 +136,11 @@ def register(body: RegisterBody) -> Response:
         name=body.name,
         language=body.language,
     )
-    return _accepted(sent, status="ok", **user_json(user))
+    return _accepted(sent, **user_json(user)) if sent else Answer(user_json(user))
 
 
 @bp.get("/notifications")
-def list_notifications(query: NotificationsQuery) -> Response:
+def list_notifications(query: NotificationsQuery) -> Answer[shapes.Notifications]:
     """List notifications, newest first, with what became of each on each channel."""
     limit = min(query.limit, MAX_PAGE)
     page = offstage().services.notifications.page(
@@ -151,59 +152,72 @@ def list_notifications(query: NotificationsQuery) -> Response:
         limit=limit,
     )
     cursor = encode_cursor(page[-1].number) if len(page) == limit else None
-    return jsonify(notifications=[notification_json(each) for each in page], next_cursor=cursor)
+    return Answer(shapes.Notifications(notifications=[notification_json(each) for each in page], next_cursor=cursor))
 
 
 @bp.get("/notifications/<string:notification_id>")
-def get_notification(path: NotificationPath) -> Response:
+def get_notification(path: NotificationPath) -> Answer[shapes.Notification]:
     """Return a notification, with what became of it on each channel."""
-    return jsonify(notification_json(offstage().services.notifications.get(g.tenant, path.notification_id)))
+    return Answer(notification_json(offstage().services.notifications.get(g.tenant, path.notification_id)))
 
 
 @bp.get("/events")
-def list_events() -> Response:
+def list_events() -> Answer[shapes.Events]:
     """List the events that users can be told of, with the context that each needs."""
-    events = offstage().services.event_texts.events.values()
-    return jsonify(events=[vars(event) for event in events])
+    return Answer(shapes.Events(events=list(offstage().services.event_texts.events.values())))
 
 
 @bp.get("/channels")
-def list_channels() -> Response:
+def list_channels() -> Answer[shapes.Channels]:
     """Say how each channel stands: `outbox` (nothing leaves this machine), `ready`, or `stopped` and why."""
-    return jsonify(channels=channel_states(offstage().services))
+    states: Any = channel_states(offstage().services)
+    return Answer(shapes.Channels(channels=states))
 
 
 @bp.post("/channels/<string:channel>/resume")
-def resume_channel(path: ChannelPath) -> Response:
+def resume_channel(path: ChannelPath) -> Answer[shapes.NamedChannelState]:
     """Let a stopped channel try again at once: its settings were mended."""
     notifications.resume_channel(offstage().services, path.channel)
-    return jsonify(channel=path.channel, **channel_states(offstage().services)[path.channel])
+    state: Any = {"channel": path.channel, **channel_states(offstage().services)[path.channel]}
+    return Answer(state)
 
 
 @bp.get("/users/<string:user_id>/preferences")
-def get_preferences(path: UserPath) -> Response:
+def get_preferences(path: UserPath) -> Answer[shapes.UserPreferences]:
     """Return what a user wants to be told."""
     user = offstage().services.users.find(g.tenant, path.user_id)
     if user is None:
         raise UserNotFound
-    return jsonify(user_id=user.user_id, language=user.language, **user.preferences.model_dump(mode="json"))
+    return Answer(preferences_json(user))
 
 
 @bp.put("/users/<string:user_id>/preferences")
-def set_preferences(path: UserPath, body: PreferencesBody) -> Response:
+def set_preferences(path: UserPath, body: PreferencesBody) -> Answer[shapes.UserPreferences]:
     """Say what a user wants to be told; it takes the place of what was said before."""
     wanted = Preferences.model_validate(body.model_dump(exclude={"language"}))
     user = offstage().services.users.set_preferences(g.tenant, path.user_id, wanted, body.language)
-    return jsonify(user_id=user.user_id, language=user.language, **user.preferences.model_dump(mode="json"))
+    return Answer(preferences_json(user))
 
 
-def user_json(user: User) -> dict[str, Any]:
+def preferences_json(user: User) -> Any:
+    """Return what a user wants to be told: `UserPreferences`."""
+    return {"user_id": user.user_id, "language": user.language, **user.preferences.model_dump(mode="json")}
+
+
+def user_json(user: User) -> shapes.User:
     """Return a user as the tenant sees them."""
-    fields = {"user_id": user.user_id, "email": user.email, "phone": user.phone, "name": user.name}
-    return {**fields, "language": user.language, "created_at": user.created_at.isoformat()}
+    return {
+        "status": "ok",
+        "user_id": user.user_id,
+        "email": user.email,
+        "phone": user.phone,
+        "name": user.name,
+        "language": user.language,
+        "created_at": user.created_at.isoformat(),
+    }
 
 
-def notification_json(notification: Notification) -> dict[str, Any]:
+def notification_json(notification: Notification) -> shapes.Notification:
     """Return a notification as its owner sees it."""
     return {
         "id": notification.id,
@@ -217,31 +231,26 @@ def notification_json(notification: Notification) -> dict[str, Any]:
     }
 
 
-def delivery_json(delivery: Delivery) -> dict[str, Any]:
+def delivery_json(delivery: Delivery) -> shapes.Delivery:
     """Return a delivery as its owner sees it, with what was said to whom."""
-    shown = ("channel", "state", "reason", "recipient", "subject", "text", "provider", "provider_id", "due_at")
     return {
-        **{name: getattr(delivery, name) for name in shown},
+        "channel": delivery.channel,
+        "state": delivery.state,
+        "reason": delivery.reason,
+        "recipient": delivery.recipient,
+        "subject": delivery.subject,
+        "text": delivery.text,
+        "provider": delivery.provider,
+        "provider_id": delivery.provider_id,
+        "due_at": delivery.due_at,
         "error": delivery.message,
         "task_id": None if delivery.state == SKIPPED else delivery.digest_id or delivery.id,
         "ended_at": delivery.ended_at.isoformat() if delivery.ended_at else None,
     }
 
 
-def _accepted(sent: Notification | None, **fields: Any) -> Response:
-    """Answer 202 for a notification; 200 if there is none to be sent."""
-    if sent is None:
-        return jsonify(**fields)
+def _accepted(sent: Notification, **fields: Any) -> Accepted[Any]:
     shown = notification_json(sent)
-    response = jsonify(
-        **fields,
-        notification_id=sent.id,
-        deliveries=shown["deliveries"],
-        links={"notification": shown["links"]["self"]},
-    )
-    response.status_code = 202
-    response.headers["Location"] = shown["links"]["self"]
-    response.headers["Retry-After"] = "1"
-    if task_id := next(filter(None, (each["task_id"] for each in shown["deliveries"])), None):
-        response.headers["X-Task-ID"] = task_id
-    return response
+    link = shown["links"]["self"]
+    body = {**fields, "notification_id": sent.id, "deliveries": shown["deliveries"], "links": {"notification": link}}
+    return Accepted(body, link, next(filter(None, (each["task_id"] for each in shown["deliveries"])), None))

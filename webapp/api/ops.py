@@ -1,32 +1,33 @@
 """Operation: is it alive, is it ready."""
 
-from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from webapp.extension import offstage
+from webapp.responses import Answer, Unready
+from webapp.shapes import operation as shapes
 
 bp = APIBlueprint("ops", __name__, abp_tags=[Tag(name="operation", description="Health")])
 
 
 @bp.get("/livez")
-def livez() -> Response:
+def livez() -> Answer[shapes.Alive]:
     """Say that this process answers; touches nothing else."""
-    return jsonify(status="ok")
+    return Answer(shapes.Alive(status="ok"))
 
 
 @bp.get("/health")
-def health() -> Response:
+def health() -> Answer[shapes.Alive]:
     """Say that this process answers; touches nothing else."""
-    return jsonify(status="ok")
+    return Answer(shapes.Alive(status="ok"))
 
 
 @bp.get("/readyz")
-def readyz() -> Response:
+def readyz() -> Answer[shapes.Readiness] | Unready[shapes.Readiness]:
     """Say whether Redis and the database answer: 200, or 503 with the one that does not."""
-    checks = {"redis": _redis_answers(), "database": offstage().services.database.answers()}
-    response = jsonify(status="ok" if all(checks.values()) else "unavailable", checks=checks)
-    response.status_code = 200 if all(checks.values()) else 503
-    return response
+    checks = shapes.Checks(redis=_redis_answers(), database=offstage().services.database.answers())
+    if not all(checks.values()):
+        return Unready(shapes.Readiness(status="unavailable", checks=checks))
+    return Answer(shapes.Readiness(status="ok", checks=checks))
 
 
 def _redis_answers() -> bool:

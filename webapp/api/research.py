@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Annotated
 
-from flask import Response, abort, g, jsonify, request
+from flask import Response, abort, g, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -16,8 +16,21 @@ from webapp.api.users import UserId
 from webapp.aside import aside
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
+from webapp.openapi.describing import describe
 from webapp.research import events, links, listed_json, look, run_json, status_of
-from webapp.responses import MAX_PAGE, accepted, decode_cursor, encode_cursor, row_id
+from webapp.responses import (
+    MAX_PAGE,
+    Accepted,
+    Answer,
+    EventStream,
+    Media,
+    NoContent,
+    accepted,
+    decode_cursor,
+    encode_cursor,
+    row_id,
+)
+from webapp.shapes import research as shapes
 from webapp.webhooks import checked
 
 bp = APIBlueprint("research", __name__, abp_tags=[Tag(name="research", description="Reports from many sources")])
@@ -25,6 +38,8 @@ bp = APIBlueprint("research", __name__, abp_tags=[Tag(name="research", descripti
 MAX_RESULTS = 10
 MAX_SECTION_TOKENS = 4096
 DocumentId = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Markdown = Annotated[Response, Media(("text/markdown",))]
+Pdf = Annotated[Response, Media(("application/pdf",))]
 
 
 def _plain(text: str) -> str:
@@ -92,7 +107,8 @@ class ResearchQuery(ListQuery):
 
 
 @bp.post("/research")
-def start_research(body: ResearchBody) -> Response:
+@describe(takes=("Last-Event-ID",), sends=("X-Task-ID", "X-Model-Name"), problems=(404,))
+def start_research(body: ResearchBody) -> Accepted[shapes.ResearchStarted] | EventStream | NoContent:
     """Start research, or join the same one; with `Accept: text/event-stream` follow it at once."""
     app, args, after = offstage(), _args(body), _after()
     options = {"fresh": body.fresh, "job_id": stable_id(), "webhook": checked(body.webhook_url)}
@@ -107,40 +123,43 @@ def start_research(body: ResearchBody) -> Response:
 
 
 @bp.get("/research")
-def list_research(query: ResearchQuery) -> Response:
+def list_research(query: ResearchQuery) -> Answer[shapes.ResearchList]:
     """List the caller's research, newest first."""
     app, limit = offstage(), min(query.limit, MAX_PAGE)
     before = decode_cursor(query.cursor, row_id)
     page = app.services.research.list(g.tenant, before=before, limit=limit, text=query.q)
     cursor = encode_cursor(page[-1].number) if len(page) == limit else None
-    return jsonify(research=[listed_json(each, status_of(app, each)) for each in page], next_cursor=cursor)
+    listed = [listed_json(each, status_of(app, each)) for each in page]
+    return Answer(shapes.ResearchList(research=listed, next_cursor=cursor))
 
 
 @bp.get("/research/<string:research_id>")
-def get_research(path: ResearchPath) -> Response:
+@describe(sends=("X-Task-ID", "X-Model-Name"))
+def get_research(path: ResearchPath) -> Answer[shapes.Research]:
     """Return research: how far it is, and its report as far as it is written."""
     run = look(offstage(), g.tenant, path.research_id)
-    response = jsonify(run_json(run))
+    response = Answer(run_json(run))
     response.headers["X-Task-ID"] = run.kept.id
     response.headers["X-Model-Name"] = run.kept.model
     return response
 
 
 @bp.get("/research/<string:research_id>/events")
-def follow_research(path: ResearchPath, query: EventsQuery) -> Response:
+@describe(takes=("Last-Event-ID",), problems=(400,))
+def follow_research(path: ResearchPath, query: EventsQuery) -> EventStream | NoContent:
     """Stream what research says (SSE), exactly after the last event received."""
     return events(offstage(), g.tenant, path.research_id, _after(query.after))
 
 
 @bp.get("/research/<string:research_id>/report.md")
-def get_markdown(path: ResearchPath) -> Response:
+def get_markdown(path: ResearchPath) -> Markdown:
     """Return the report, as far as it is written, in Markdown."""
     run = look(offstage(), g.tenant, path.research_id)
     return _file(run.report.encode(), "text/markdown; charset=utf-8", f"{run.kept.id}.md")
 
 
 @bp.get("/research/<string:research_id>/report.pdf")
-def get_pdf(path: ResearchPath) -> Response:
+def get_pdf(path: ResearchPath) -> Pdf:
     """Return the report, as far as it is written, as a PDF."""
     app = offstage()
     run = look(app, g.tenant, path.research_id)
@@ -149,11 +168,12 @@ def get_pdf(path: ResearchPath) -> Response:
 
 
 @bp.delete("/research/<string:research_id>")
-def delete_research(path: ResearchPath) -> Response:
+@describe(problems=(409,))
+def delete_research(path: ResearchPath) -> NoContent:
     """Forget research that has ended, with its report and its task."""
     app = offstage()
     forget(app.services, app.client, g.tenant, path.research_id)
-    return Response(status=204)
+    return NoContent()
 
 
 def _args(body: ResearchBody) -> ResearchArgs:

@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from flask import Response, g, jsonify
+from flask import g
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, StrictInt
 
@@ -13,7 +13,9 @@ from jobs.core.schedules import ScheduleSpec, run_id
 from jobs.stores.schedules import Schedule, ScheduleStore
 from webapp.api.jobs import ListQuery
 from webapp.extension import offstage
-from webapp.responses import MAX_PAGE, decode_cursor, encode_cursor, row_id
+from webapp.openapi.describing import describe
+from webapp.responses import MAX_PAGE, Answer, Created, NoContent, decode_cursor, encode_cursor, row_id
+from webapp.shapes import schedules as shapes
 
 bp = APIBlueprint("schedules", __name__, abp_tags=[Tag(name="schedules", description="Jobs by cron or interval")])
 
@@ -40,61 +42,73 @@ class ScheduleChanges(BaseModel):
 
 
 @bp.post("/schedules")
-def create_schedule(body: ScheduleSpec) -> Response:
+def create_schedule(body: ScheduleSpec) -> Created[shapes.Schedule]:
     """Start a job of a public type by a cron line or at an interval, from now on."""
     schedule = schedules.create(_store(), g.tenant, body, time.time())
-    response = jsonify(schedule_json(schedule))
-    response.status_code = 201
-    response.headers["Location"] = f"/schedules/{schedule.id}"
-    return response
+    return Created(schedule_json(schedule), f"/schedules/{schedule.id}")
 
 
 @bp.get("/schedules")
-def list_schedules(query: ListQuery) -> Response:
+def list_schedules(query: ListQuery) -> Answer[shapes.Schedules]:
     """List the caller's schedules, newest first, those of the service's file among them."""
     limit = min(query.limit, MAX_PAGE)
     page = _store().list(g.tenant, before=decode_cursor(query.cursor, row_id), limit=limit)
     cursor = encode_cursor(page[-1].number) if len(page) == limit else None
-    return jsonify(schedules=[schedule_json(schedule) for schedule in page], next_cursor=cursor)
+    return Answer(shapes.Schedules(schedules=[schedule_json(schedule) for schedule in page], next_cursor=cursor))
 
 
 @bp.get("/schedules/<string:schedule_id>")
-def get_schedule(path: SchedulePath) -> Response:
+def get_schedule(path: SchedulePath) -> Answer[shapes.Schedule]:
     """Return a schedule with its next and its last runs."""
-    return jsonify(schedule_json(_store().get(g.tenant, path.schedule_id)))
+    return Answer(schedule_json(_store().get(g.tenant, path.schedule_id)))
 
 
 @bp.patch("/schedules/<string:schedule_id>")
-def change_schedule(path: SchedulePath, body: ScheduleChanges) -> Response:
+@describe(problems=(409,))
+def change_schedule(path: SchedulePath, body: ScheduleChanges) -> Answer[shapes.Schedule]:
     """Change a schedule, disable or enable it."""
     changes = body.model_dump(exclude_unset=True)
-    return jsonify(schedule_json(schedules.change(_store(), g.tenant, path.schedule_id, changes, time.time())))
+    return Answer(schedule_json(schedules.change(_store(), g.tenant, path.schedule_id, changes, time.time())))
 
 
 @bp.delete("/schedules/<string:schedule_id>")
-def delete_schedule(path: SchedulePath) -> Response:
+@describe(problems=(409,))
+def delete_schedule(path: SchedulePath) -> NoContent:
     """Forget a schedule. Jobs that it has started go on."""
     schedules.remove(_store(), g.tenant, path.schedule_id)
-    return Response(status=204)
+    return NoContent()
 
 
-def schedule_json(schedule: Schedule) -> dict[str, Any]:
+def schedule_json(schedule: Schedule) -> shapes.Schedule:
     """Return a schedule as its owner sees it."""
-    names = ("id", "name", "type", "args", "cron", "every", "timezone", "missed", "enabled", "source")
     at, runs = schedule.next_run, [_run_json(run) for run in schedule.runs]
-    error = {"code": schedule.error_code, "message": schedule.error_message} if schedule.error_code else None
     return {
-        **{name: getattr(schedule, name) for name in names},
+        "id": schedule.id,
+        "name": schedule.name,
+        "type": schedule.type,
+        "args": schedule.args,
+        "cron": schedule.cron,
+        "every": schedule.every,
+        "timezone": schedule.timezone,
+        "missed": schedule.missed,
+        "enabled": schedule.enabled,
+        "source": schedule.source,
         "next_run": {"planned_at": _iso(at), "job_id": run_id(schedule, at)} if at else None,
         "last_run": runs[0] if runs else None,
         "recent_runs": runs,
-        "error": error,
+        "error": _error_json(schedule),
         "created_at": schedule.created_at.isoformat() if schedule.created_at else None,
         "links": {"self": f"/schedules/{schedule.id}"},
     }
 
 
-def _run_json(run: Any) -> dict[str, Any]:
+def _error_json(schedule: Schedule) -> shapes.RunProblem | None:
+    if schedule.error_code is None:
+        return None
+    return {"code": schedule.error_code, "message": schedule.error_message or ""}
+
+
+def _run_json(run: Any) -> Any:
     return {**run, "planned_at": _iso(run["planned_at"]), "at": _iso(run["at"])}
 
 

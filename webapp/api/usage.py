@@ -4,7 +4,7 @@ from datetime import date
 from functools import partial
 from typing import Annotated, Any
 
-from flask import Response, g, jsonify
+from flask import g
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import Field
 
@@ -13,7 +13,8 @@ from jobs.stores.usage import By, Total, UsageFilter
 from webapp.api.jobs import ListQuery
 from webapp.extension import offstage
 from webapp.requests import Storable, without_nul
-from webapp.responses import MAX_PAGE, decode_cursor, encode_cursor
+from webapp.responses import MAX_PAGE, Answer, decode_cursor, encode_cursor
+from webapp.shapes import usage as shapes
 
 bp = APIBlueprint("usage", __name__, abp_tags=[Tag(name="usage", description="Tokens and cost of model calls")])
 
@@ -34,16 +35,16 @@ class UsageQuery(ListQuery):
 
 
 @bp.get("/usage")
-def get_usage(query: UsageQuery) -> Response:
+def get_usage(query: UsageQuery) -> Answer[shapes.Usage]:
     """Return tokens and cost of model calls, by day, user or model, with the sum of them all."""
     store, limit = offstage().services.usage, min(query.limit, MAX_PAGE)
     which = UsageFilter(query.user_id, query.model, query.source, query.since, query.until)
     after = decode_cursor(query.cursor, partial(_group, query.by))
     page = store.totals(g.tenant, query.by, which, after=after, limit=limit)
     cursor = encode_cursor(f"{query.by}:{page[-1].group}") if len(page) == limit else None
-    usage = [{query.by: _shown(each.group), **_total_json(each)} for each in page]
+    usage: list[Any] = [{query.by: _shown(each.group), **_total_json(each)} for each in page]
     total = _total_json(store.total(g.tenant, which))
-    return jsonify(usage=usage, total=total, currency=store.prices.currency, next_cursor=cursor)
+    return Answer(shapes.Usage(usage=usage, total=total, currency=store.prices.currency, next_cursor=cursor))
 
 
 def _group(by: By, place: str) -> date | str:
@@ -59,7 +60,7 @@ def _shown(group: date | str | None) -> str | None:
     return group.isoformat() if isinstance(group, date) else group or None
 
 
-def _total_json(total: Total) -> dict[str, Any]:
+def _total_json(total: Total) -> shapes.UsageTotal:
     return {
         "calls": total.calls,
         "prompt_tokens": total.prompt_tokens,

@@ -2,9 +2,9 @@
 
 from contextlib import ExitStack
 from datetime import timedelta
-from typing import Any
+from typing import Annotated
 
-from flask import Response, g, jsonify, send_file
+from flask import Response, g, send_file
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,9 +15,13 @@ from webapp.api.chat import UserPath
 from webapp.api.users import as_number
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
-from webapp.responses import accepted, new_id
+from webapp.openapi.describing import describe
+from webapp.responses import Accepted, Answer, Media, accepted, new_id
+from webapp.shapes import user_data as shapes
 
 bp = APIBlueprint("user_data", __name__, abp_tags=[Tag(name="user data", description="Take it along, delete it")])
+
+File = Annotated[Response, Media(tuple(MEDIA_TYPES.values()))]
 
 
 class ExportBody(BaseModel):
@@ -35,7 +39,8 @@ class ExportPath(BaseModel):
 
 
 @bp.post("/users/<string:user_id>/export")
-def export_data(path: UserPath, body: ExportBody) -> Response:
+@describe(never=(404,))
+def export_data(path: UserPath, body: ExportBody) -> Accepted[shapes.ExportStarted]:
     """Have all that is kept of a user written to a file."""
     app = offstage()
     export = user_data.start_export(app.services, app.client, g.tenant, new_id(stable_id()), path.user_id, body.format)
@@ -45,13 +50,14 @@ def export_data(path: UserPath, body: ExportBody) -> Response:
 
 
 @bp.get("/exports/<string:export_id>")
-def get_export(path: ExportPath) -> Response:
+def get_export(path: ExportPath) -> Answer[shapes.Export]:
     """Return how far an export is, and until when its file can be fetched."""
-    return jsonify(export_json(offstage().services.exports.get(g.tenant, path.export_id)))
+    return Answer(export_json(offstage().services.exports.get(g.tenant, path.export_id)))
 
 
 @bp.get("/exports/<string:export_id>/file")
-def get_export_file(path: ExportPath) -> Response:
+@describe(problems=(409,))
+def get_export_file(path: ExportPath) -> File:
     """Return the file of an export."""
     services, opened = offstage().services, ExitStack()
     export, blob = services.exports.finished(g.tenant, path.export_id)
@@ -64,13 +70,14 @@ def get_export_file(path: ExportPath) -> Response:
 
 
 @bp.delete("/users/<string:user_id>/data")
-def delete_data(path: UserPath) -> Response:
+@describe(never=(404,))
+def delete_data(path: UserPath) -> Accepted[shapes.Erasing]:
     """Have all that is kept of a user deleted."""
     job_id = offstage().client.start(user_data.ERASE, user_data.EraseArgs(user_id=path.user_id), tenant=g.tenant)
     return accepted(job_id, message="The user's data is being deleted.", user_id=as_number(path.user_id))
 
 
-def export_json(export: Export) -> dict[str, Any]:
+def export_json(export: Export) -> shapes.Export:
     """Return an export as its owner sees it; its size is in bytes."""
     expires = export.created_at + timedelta(hours=offstage().services.config.export_hours)
     return {
@@ -79,7 +86,7 @@ def export_json(export: Export) -> dict[str, Any]:
         "format": export.format,
         "status": export.status,
         "size": export.size,
-        "records": export.records,
+        "records": dict(export.records),
         "error_code": export.error_code,
         "created_at": export.created_at.isoformat(),
         "completed_at": export.completed_at.isoformat() if export.completed_at else None,

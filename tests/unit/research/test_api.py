@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from jobs.core.keys import events as stream
 from jobs.services import Services
+from tests.described import held_to_description
 from tests.fakes import run_jobs
 from tests.unit.research.conftest import Desk, with_document
 from webapp import create_app
@@ -24,6 +25,13 @@ QUERY = "How does sleep affect memory?"
 MINE = {"Authorization": f"Bearer {KEY}"}
 THEIRS = {"Authorization": f"Bearer {OTHER}"}
 LIVE = {"Accept": "text/event-stream"}
+
+
+@pytest.fixture(autouse=True)
+def answers_are_as_described() -> Iterator[None]:
+    """Every answer in these tests is as `/openapi.json` says."""
+    with held_to_description():
+        yield
 
 
 @pytest.fixture

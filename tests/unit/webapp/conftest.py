@@ -18,6 +18,7 @@ from jobs.core.errors import NonRetryableError
 from jobs.providers.llm import LanguageModel
 from jobs.services import Services, build_services
 from jobs.stores.database import Database
+from tests.described import held_to_description
 from tests.fakes import engine_services
 from tests.unit.webapp.chatting import ScriptedModel
 from webapp import create_app
@@ -26,6 +27,13 @@ from webapp.auth import new_key
 ACME, ACME_ENTRY = new_key("acme")
 OTHER, OTHER_ENTRY = new_key("other")
 Build = Callable[..., Services]
+
+
+@pytest.fixture(autouse=True)
+def answers_are_as_described() -> Iterator[None]:
+    """Every answer in these tests has the status, the media type and the body that `/openapi.json` says."""
+    with held_to_description():
+        yield
 
 
 class EchoArgs(BaseModel):

@@ -217,3 +217,11 @@ def test_a_job_takes_no_id_that_no_database_holds(web: FlaskClient, number: int)
     """It would start, and overflow in the worker."""
     body = {"args": {"document_id": number}}
     problem(web.post("/jobs/documents.embed", json=body), 422, "invalid_arguments")
+
+
+@pytest.mark.parametrize("zone", ["Nowhere", "Asia", "../UTC", "", "上海"])
+def test_a_time_zone_that_is_none_is_refused(web: FlaskClient, zone: str) -> None:
+    """Also a folder or a path among those of the zones."""
+    wishes = {"quiet_hours": {"start": "22:00", "end": "07:00", "timezone": zone}}
+    said = problem(web.put("/users/1/preferences", json=wishes), 422, "invalid")
+    assert said["errors"] == [{"field": "quiet_hours.timezone", "message": "no time zone is called that"}]
