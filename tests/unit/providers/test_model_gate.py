@@ -95,7 +95,7 @@ def test_a_tenant_with_few_calls_does_not_wait_behind_anothers_flood(
     until(lambda: gate.state().waiting == 22)
     gone.set()
     until(lambda: len(hall.came) == 25)
-    assert Counter(hall.came[3:8])["small"] == 2
+    assert Counter(hall.came[3:13])["small"] == 2  # of 22 that waited, the last two
 
 
 def test_the_places_of_the_dead_come_back(redis: Redis, gate: ModelGate, hall: Hall, pool: ThreadPoolExecutor) -> None:
