@@ -7,11 +7,22 @@ from pydantic import BaseModel
 
 from jobs.core.context import JobContext
 from jobs.core.view import JobView
-from jobs.domain.answers import relevance
+from jobs.domain.answers import relevance, supporting
 from jobs.domain.citations import CITED
 from jobs.domain.report_notes import note, told
 from jobs.domain.reports import as_hits
-from jobs.domain.research import STAGES, Findings, Language, Note, Passage, Plan, ResearchArgs, Section, chosen
+from jobs.domain.research import (
+    STAGES,
+    Findings,
+    Language,
+    Note,
+    Passage,
+    Plan,
+    ResearchArgs,
+    Section,
+    chosen,
+    language_of,
+)
 
 if TYPE_CHECKING:
     from jobs.providers.embedder import Embedder
@@ -75,6 +86,8 @@ def gather(ctx: JobContext, args: ResearchArgs, searches: Searches) -> Material:
             found[search.question] += map(_without_citations, findings.passages)
     sections = _sections(ctx, args, compared(ctx.services.embedder, found))
     missing = looked_up - {section.question for section in sections}
+    if ctx.services.llm is None:
+        missing = set()  # nobody has asked for the aspects that were derived
     notes += [note("nothing_found", args.language, question=question) for question in found if question in missing]
     return Material(sections=sections, notes=notes)
 
@@ -84,13 +97,25 @@ def _sections(ctx: JobContext, args: ResearchArgs, found: Mapping[str, Sequence[
     sections = []
     used: set[str] = set()  # by a report that quotes: no sentence twice
     for question, passages in found.items():
-        fitting = _fitting(question, passages, ctx.services.embedder.gate)
-        best = chosen((each for each in fitting if each.text not in used), args.results)
         if ctx.services.llm is None:
+            new = [each for each in passages if each.text not in used]
+            best = _quotable(question, new, ctx.services.embedder.gate, args)
             used.update(each.text for each in best)
+        else:
+            best = chosen(_fitting(question, passages, ctx.services.embedder.gate), args.results)
         if best:
             sections.append(Section(question=question, passages=best))
     return sections
+
+
+def _quotable(question: str, passages: Sequence[Passage], gate: float | None, args: ResearchArgs) -> list[Passage]:
+    """Return the passages that answer a question by themselves, in the report's language if there are any.
+
+    A model passes over what does not belong; a report that quotes has to be as strict as answers are.
+    """
+    answering = [passages[-hit.document_id - 1] for hit in supporting(question, as_hits(passages), gate)]
+    same = [passage for passage in answering if language_of(passage.text) == args.language]
+    return (same or answering)[: args.results]
 
 
 def _without_citations(passage: Passage) -> Passage:

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from jobs.domain.agents import Agent, AgentModel
 from jobs.domain.answers import coverage
-from jobs.domain.tokens import content_parts, is_han
+from jobs.domain.tokens import content_parts, count_han, is_han
 
 Language = Literal["zh", "en"]
 MAX_QUESTIONS = 10
@@ -20,7 +20,7 @@ LEAST_TOKENS = 64  # of a section: with fewer there is no use in beginning it
 _CANDIDATES = 12  # passages of a page that are looked at further
 _TRACKING = re.compile(r"(?:^|&)(?:utm_\w+|gclid|fbclid)=[^&]*")
 _PARTS = re.compile(r"[?？!！。；;\n]+|，?(?:以及|还有|并且)|,? (?:and also|as well as|and) |、", re.IGNORECASE)
-_LEAST_PART = 4  # characters, a Chinese one counting as two
+_LEAST_PART = 4  # that a part of a query weighs, to be a question by itself: two words, or four Chinese characters
 _ASPECTS = {
     "zh": ("{}：背景", "{}：原理", "{}：例子", "{}：局限"),
     "en": ("{}: background", "{}: how it works", "{}: examples", "{}: limits"),
@@ -127,25 +127,29 @@ class Plan(AgentModel):
 
 
 def language_of(text: str) -> Language:
-    """Return the language of a text: Chinese, as soon as a character of it is."""
-    return "zh" if any(map(is_han, text)) else "en"
+    """Return the language that most of a text is in; a Chinese character says what three letters do."""
+    han = count_han(text)
+    return "zh" if 3 * han > sum(map(str.isalpha, text)) - han else "en"
 
 
 def derived(given: PlanInput) -> Plan:
-    """Plan without a model: the query itself, its parts if it has several, then aspects of its topic."""
+    """Plan without a model: the query itself, or its parts if it has several, then aspects of its topic."""
     query = " ".join(given.query.split())
     parts = [part.strip(" ,，:：") for part in _PARTS.split(query)]
     parts = [part for part in parts if _weight(part) >= _LEAST_PART]
-    topic = ("、" if given.language == "zh" else ", ").join(content_parts(query)[:6])
+    topic = ("、" if given.language == "zh" else ", ").join(
+        _as_written(part, query) for part in content_parts(query)[:6]
+    )
     aspects = [aspect.format(topic) for aspect in _ASPECTS[given.language]]
-    questions = [query, *(parts if len(parts) > 1 else ()), *aspects][:MAX_QUESTIONS]
+    questions = [*(parts if len(parts) > 1 else [query]), *aspects][:MAX_QUESTIONS]
     return tidied(Plan(title=query[:MAX_TITLE_CHARS], questions=questions), given)
 
 
 def tidied(plan: Plan, given: PlanInput) -> Plan:
     """Return a plan with each question once, on one line, and no more of them than were asked for."""
     lines = [" ".join(question.split()).lstrip("#-*> ")[:MAX_QUESTION_CHARS] for question in plan.questions]
-    questions = list({line.casefold(): line for line in reversed(lines) if line}.values())[::-1]
+    lines = [line[:1].upper() + line[1:] for line in lines if line]
+    questions = list({line.casefold(): line for line in reversed(lines)}.values())[::-1]
     title = " ".join(plan.title.split()).lstrip("#> ") or given.query
     return Plan(title=title[:MAX_TITLE_CHARS], questions=questions[: given.count] or [given.query[:MAX_QUESTION_CHARS]])
 
@@ -195,5 +199,11 @@ def chosen(passages: Iterable[Passage], limit: int, per_source: int = 2) -> list
     return (kept + waiting)[:limit]
 
 
+def _as_written(part: str, query: str) -> str:
+    """Return a part of a query, which is in lower case, as the query has it."""
+    at = query.lower().find(part)
+    return query[at : at + len(part)] if at >= 0 and len(query.lower()) == len(query) else part
+
+
 def _weight(text: str) -> int:
-    return sum(2 if is_han(character) else 1 for character in text)
+    return sum(len(part) if is_han(part[0]) else 2 for part in content_parts(text))

@@ -180,11 +180,14 @@ def test_searches_run_at_the_same_time_and_no_more_than_may(
     start_stack: StartStack, model: ModelServer, web: SmallWeb
 ) -> None:
     """Two at once over three workers; one that fails is named and fails nothing."""
-    web.seconds, web.broken_queries = 0.3, {"naps"}
+    web.broken_queries = {"naps"}
+    web.hold.clear()
     stack = start_stack(**settings(model, web), research_searches=2)
     for name in ("worker2", "worker3"):
         stack.start_process(name, like="worker")
     task = ask(stack).headers["X-Task-ID"]
+    until(lambda: web.under_way == 2)
+    web.hold.set()
     with httpx2.Client(base_url=stack.url, timeout=40) as client:
         assert ended(client, task)["state"] == "completed"
     assert web.most == 2

@@ -29,22 +29,31 @@ def passage(text: str, score: float = 0.0, url: str = "https://a.example/") -> P
     [
         (
             "睡眠如何影响记忆以及学习效率？",
-            ["睡眠如何影响记忆以及学习效率？", "睡眠如何影响记忆", "学习效率", "睡眠、影响记忆、学习效率：背景"],
+            ["睡眠如何影响记忆", "学习效率", "睡眠、影响记忆、学习效率：背景", "睡眠、影响记忆、学习效率：原理"],
         ),
         (
             "How does sleep affect memory and mood?",
             [
                 "How does sleep affect memory and mood?",
-                "How does sleep affect memory",
-                "mood",
-                "sleep, affect, memory, mood: background",
+                "Sleep, affect, memory, mood: background",
+                "Sleep, affect, memory, mood: how it works",
+                "Sleep, affect, memory, mood: examples",
             ],
         ),
-        ("What is RQ", ["What is RQ", "rq: background", "rq: how it works", "rq: examples"]),
+        (
+            "Which queues are there for slow work, and how are failed jobs retried?",
+            [
+                "Which queues are there for slow work",
+                "How are failed jobs retried",
+                "Queues, slow, work, failed, jobs, retried: background",
+                "Queues, slow, work, failed, jobs, retried: how it works",
+            ],
+        ),
+        ("What is RQ", ["What is RQ", "RQ: background", "RQ: how it works", "RQ: examples"]),
     ],
 )
 def test_without_a_model_questions_follow_from_the_query(query: str, questions: list[str]) -> None:
-    """The query itself, its parts, then aspects of its topic, in its language."""
+    """The query itself, or its parts, then aspects of its topic, in its language."""
     plan = derived(given(query, 4))
     assert (plan.title, plan.questions) == (query, questions)
 
@@ -55,6 +64,15 @@ def test_every_query_has_a_plan(query: str) -> None:
     plan = derived(given(query, 3))
     assert 1 <= len(plan.questions) <= 3
     assert all(len(question) <= 300 for question in plan.questions)
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [("RQ 是什么？", "zh"), ("Python 的优点", "zh"), ("What does 睡眠 mean in English?", "en"), ("?!", "en")],
+)
+def test_a_text_is_in_the_language_that_most_of_it_is_in(text: str, language: str) -> None:
+    """Names of the other script do not change it."""
+    assert language_of(text) == language
 
 
 def test_a_models_plan_is_tidied() -> None:
