@@ -136,8 +136,8 @@ def _piece(event: Any) -> str:
         if "error" in event:
             raise ProviderNonsense("The model's stream broke off with an error.")
         choices = event["choices"]  # the last event may hold the usage alone
-        written = (choices[0].get("delta") or choices[0]["message"]) if choices else {}
-        piece = written.get("content")
+        delta = choices[0].get("delta") if choices else {}
+        piece = (choices[0]["message"] if delta is None else delta).get("content")  # at the end a delta is empty
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise ProviderNonsense("The model's stream holds an unknown event.") from error
     return piece if isinstance(piece, str) else ""

@@ -122,9 +122,10 @@ def test_an_unreachable_service_is_unavailable() -> None:
 
 
 def test_a_stream_comes_in_pieces(server: Server) -> None:
-    """Empty pieces, comments and the closing event with the usage are passed over."""
+    """Empty pieces, the last one's empty delta, and the closing event with the usage are passed over."""
+    said = [delta(""), delta("因"), delta(None), delta("为"), {"choices": [{"delta": {}, "finish_reason": "stop"}]}]
     usage = {"choices": [], "usage": {"prompt_tokens": 1}}
-    server.script = lambda exchange: exchange.events(delta(""), delta("因"), delta(None), delta("为"), usage, "[DONE]")
+    server.script = lambda exchange: exchange.events(*said, usage, "[DONE]")
     assert list(model(server).stream(QUESTION)) == ["因", "为"]
     assert server.requests[0].body["stream"] is True
 
