@@ -41,7 +41,7 @@ from jobs.stores.research import COMPLETED
 
 RUN = "research.run"
 _ALWAYS = 10 * 366 * 24 * 3600  # seconds: a report is as good as it is old, while it is kept
-_PLAN_TOKENS = 600
+_PLAN_TOKENS = (100, 40)  # for a title, and for each question
 
 
 class ModelNotServed(Exception):
@@ -166,9 +166,10 @@ def _begin(ctx: JobContext, args: ResearchArgs) -> float | None:
 def _plan(ctx: JobContext, args: ResearchArgs, until: float | None) -> Planned:
     given = PlanInput(query=args.query, count=args.breadth, language=args.language)
     messages = [Message("system", PLAN.instructions()), Message("user", PLAN.prompt(given))]
-    if ctx.services.llm is None or allowance(args.tokens, _PLAN_TOKENS, messages) < _PLAN_TOKENS:
+    wanted = _PLAN_TOKENS[0] + _PLAN_TOKENS[1] * args.breadth
+    if ctx.services.llm is None or allowance(args.tokens, wanted, messages) < wanted:
         return Planned(plan=derived(given))
-    call = Call("plan", messages, CAPABILITY, args.user_id, _PLAN_TOKENS, schema=PLAN.schema(), deadline=until)
+    call = Call("plan", messages, CAPABILITY, args.user_id, wanted, schema=PLAN.schema(), deadline=until)
     try:
         written = complete(ctx, call)
     except ProviderError as error:

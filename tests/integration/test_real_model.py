@@ -22,7 +22,9 @@ from jobs.stores.database import Database
 from jobs.stores.migrate import upgrade
 from jobs.stores.search import SearchIndex
 from tests.integration.conftest import StartStack
+from tests.integration.http import read
 from tests.library import add_document, answering_services, embed_all
+from tests.live_reader import Reader
 
 PAGES = ["Every employee has 28 days of annual leave a year.", "Leave requests are entered in the portal."]
 LONGEST_REPLY = 24  # tokens
@@ -110,6 +112,23 @@ def test_it_chats_over_http_and_is_logged_with_its_own_tokens(address: str, star
     assert 0 < tokens[0]["prompt"] < tokens[1]["prompt"]  # it was told the first exchange too
     assert [each["response"] for each in history] == [frames[-1]["response"], first.json()["response"]]
     assert total == sum(each["prompt"] + each["completion"] for each in tokens)
+
+
+def test_it_writes_research_live_and_cites_only_what_was_found(address: str, start_stack: StartStack) -> None:
+    """Whatever it plans and writes: the text is that of who reads along, and each [n] is one of the sources."""
+    stack = start_stack(llm_url=address, llm_model="smollm2")
+    with httpx2.Client(base_url=stack.url, timeout=60) as client:
+        read(client, "leave.txt", "\n\n".join(PAGES).encode())
+        reader = Reader("/research")
+        body = {"query": "How many days of annual leave are there?", "search_config": {"breadth": 1}}
+        reader.follow(stack.url, method="POST", json=body | {"ai_config": {"max_tokens": 64}})
+        task = client.get("/research").json()["research"][0]["id"]
+        found = client.get(f"/research/{task}").json()
+    assert (found["status"], found["model"]) == ("completed", "smollm2")
+    assert reader.ended
+    assert reader.text == found["report"]
+    assert {int(n) for n in re.findall(r"\[(\d+)\]", found["report"])} <= {each["number"] for each in found["sources"]}
+    assert found["tokens"] > 0
 
 
 def streamed(client: httpx2.Client, body: dict[str, Any]) -> list[dict[str, Any]]:
