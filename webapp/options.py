@@ -13,7 +13,7 @@ MAX_RETRIES = 20
 MAX_DELAY = 366 * 24 * 3600
 MAX_PARENTS = 100
 MAX_KEEP = 366 * 24 * 3600
-JobId = Annotated[str, Field(min_length=1, max_length=64)]
+JobId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class JobOptions(BaseModel):

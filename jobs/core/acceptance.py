@@ -53,10 +53,10 @@ class Acceptance:
         job = accepted(job)
         taken = self._take(job, webhook)
         if taken.is_new:
-            self._enqueue(job, webhook)
+            self._begin(job, webhook)
             return taken.id
         if taken.id == job.id and taken.state == OPEN:  # sent again: whoever accepted it may not have come to this
-            self._enqueue(job, None)
+            self._begin(job, None, again=True)
         if webhook:
             self._follow(job, taken.id, webhook)
         return taken.id
@@ -133,6 +133,16 @@ class Acceptance:
             self.mirror(view)
         return view.ended
 
+    def _begin(self, job: NewJob, webhook: Webhook | None, *, again: bool = False) -> None:
+        """Enqueue work. What is refused leaves no row, which the reconciler would start; what fails when it is sent
+        `again` was acknowledged before, and stays."""
+        try:
+            self._enqueue(job, webhook)
+        except Exception as error:
+            if isinstance(error, UnknownDependency) or not again:
+                self.store.delete(job.tenant, job.id)
+            raise
+
     def _enqueue(self, job: NewJob, webhook: Webhook | None) -> None:
         """Enqueue accepted work; that comes later if Redis is away, or has lost what this depends on."""
         if self.redis_is_away:
@@ -154,12 +164,11 @@ class Acceptance:
         """Look for what a job depends on among accepted work.
 
         Raises:
-            UnknownDependency: there is no such job, and this one is not accepted.
+            UnknownDependency: there is no such job.
         """
         known = self.store.known(job.tenant, job.depends_on) if job.depends_on else {}
         for job_id in job.depends_on:
             if job_id not in known:
-                self.store.delete(job.tenant, job.id)
                 raise UnknownDependency(job_id)
 
     def _try_to_bring_back(self, job: NewJob) -> None:

@@ -95,14 +95,14 @@ class Intake:
             return
         try:
             self._put(jobs, callback, name, now)
-        except UnknownDependency:
-            self._work.delete_batch(self._id)
-            raise
         except BatchOvertaken:  # by the reconciler, or by the same request sent again: it is accepted, and started
             return
         except AWAY as error:
             self._absence.note()
             log.error("Redis does not do its work, batch %s is started later: %s", self._id, error)
+        except Exception:  # what is refused leaves no row: the reconciler would start it
+            self._work.delete_batch(self._id)
+            raise
 
     def rebuild(self, store: WorkStore, batch: AcceptedBatch) -> None:
         """Start an accepted batch that Redis has lost.

@@ -21,11 +21,12 @@ from rq.utils import as_text, utcformat
 from config import QUEUES
 from jobs.core import keys
 from jobs.core.acceptance import Acceptance
+from jobs.core.apart import apart
 from jobs.core.batch_intake import BatchOvertaken, Intake
 from jobs.core.batches import PIECE, look
 from jobs.core.enqueue import UnknownDependency
 from jobs.core.telling import tell_ends
-from jobs.core.view import END_STATES, read_jobs
+from jobs.core.view import END_STATES, JobNotFound, read_job
 from jobs.core.worker_parts.scripts import call
 from jobs.stores.work import WorkStore
 from jobs.stores.work_rows import Work
@@ -34,6 +35,7 @@ YOUNG_SECONDS = 5.0  # whoever accepted it may be about to enqueue it
 _PAGE = 500
 log = logging.getLogger(__name__)
 
+_Found = tuple[str | None, bytes | None, str]
 _REGISTRIES = {"scheduled": "scheduled", "deferred": "deferred", "started": "wip"}
 
 
@@ -93,30 +95,37 @@ def reconcile(
         _reconcile_page(redis, acceptance, page, held, done)
     for batch in store.open_batches(before):
         beat()
-        _reconcile_batch(redis, store, batch.tenant, batch.id, done)
+        with apart(f"batch {batch.id}"):
+            _reconcile_batch(redis, store, batch.tenant, batch.id, done)
     done.told = tell_ends(redis, store, before, beat)
     return done
 
 
 def _reconcile_page(redis: Redis, acceptance: Acceptance, page: Sequence[Work], held: _Held, done: Reconciled) -> None:
-    ended: list[Work] = []
     for work, found in zip(page, _look(redis, page), strict=True):
-        status, meta, queue = found
-        if held.lacks_batch_of(work):
-            continue
-        if status is None:
-            done.restored += _restore(acceptance, work)
-        elif not _is_ours(meta, work):
-            _clear(redis, work)
-            done.replaced += _restore(acceptance, work)
-        elif status in ("finished", "failed", "stopped", "canceled"):
-            ended.append(work)
-        elif not held.holds(status, queue, work.id):
-            done.put_back += _put_back(redis, work.id)
-    done.ended += _record_ends(redis, acceptance, ended)
+        with apart(f"work {work.id}"):
+            _reconcile_one(redis, acceptance, work, found, held, done)
 
 
-def _look(redis: Redis, page: Sequence[Work]) -> Iterable[tuple[str | None, bytes | None, str]]:
+def _reconcile_one(
+    redis: Redis, acceptance: Acceptance, work: Work, found: _Found, held: _Held, done: Reconciled
+) -> None:
+    status, meta, queue = found
+    if held.lacks_batch_of(work):
+        return
+    if status is None:
+        done.restored += _restore(acceptance, work)
+    elif not _is_ours(meta, work):
+        _clear(redis, work)
+        done.replaced += _restore(acceptance, work)
+    elif status in ("finished", "failed", "stopped", "canceled"):
+        _record_end(redis, acceptance, work)
+        done.ended += 1
+    elif not held.holds(status, queue, work.id):
+        done.put_back += _put_back(redis, work.id)
+
+
+def _look(redis: Redis, page: Sequence[Work]) -> Iterable[_Found]:
     """Yield status, meta and queue of each job; the status is None without a hash, and `torn` if it is none."""
     with redis.pipeline(transaction=False) as pipeline:
         for work in page:
@@ -165,15 +174,11 @@ def _put_back(redis: Redis, job_id: str) -> bool:
     return bool(call(redis, "stranded", [], [RQ_KEY_PREFIX, job_id, utcformat(datetime.now(UTC))]))
 
 
-def _record_ends(redis: Redis, acceptance: Acceptance, ended: Sequence[Work]) -> int:
-    by_tenant: dict[str, list[Work]] = {}
-    for work in ended:
-        by_tenant.setdefault(work.tenant, []).append(work)
-    for tenant, some in by_tenant.items():
-        for work, view in zip(some, read_jobs(redis, tenant, [one.id for one in some]), strict=True):
-            if view and view.state in END_STATES:
-                acceptance.mirror(view, work.generation)
-    return len(ended)
+def _record_end(redis: Redis, acceptance: Acceptance, work: Work) -> None:
+    with suppress(JobNotFound):
+        view = read_job(redis, work.tenant, work.id)
+        if view.state in END_STATES:
+            acceptance.mirror(view, work.generation)
 
 
 def _reconcile_batch(redis: Redis, store: WorkStore, tenant: str, batch_id: str, done: Reconciled) -> None:

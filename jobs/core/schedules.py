@@ -38,7 +38,7 @@ class ScheduleSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(min_length=1, max_length=100)
+    name: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00]+$")
     type: str = Field(max_length=200)
     args: dict[str, Any] = Field(default_factory=dict, validate_default=True)
     timezone: str = Field(default="UTC", max_length=64)

@@ -15,6 +15,7 @@ from rq.utils import utcformat
 
 from jobs.core import keys
 from jobs.core.acceptance import new_job
+from jobs.core.apart import apart
 from jobs.core.enqueue import Options, enqueue, prepare
 from jobs.core.webhooks import DELIVER, Webhook, add_webhook, newest_deliveries, record_delivery
 from jobs.stores.work import WorkStore
@@ -30,7 +31,9 @@ def tell_ends(redis: Redis, store: WorkStore, before: datetime, beat: Callable[[
     while page := store.untold(after=after, before=before, limit=_PAGE):
         beat()
         after = page[-1].number
-        started += sum(_tell(redis, store, work) for work in page)
+        for work in page:
+            with apart(f"work {work.id}"):
+                started += _tell(redis, store, work)
     return started
 
 
