@@ -7,6 +7,8 @@ from pydantic import AfterValidator
 
 EXTENSION = ".canvas"
 MAX_NAME_CHARS = 200
+_MAX_GIVEN = 5 * MAX_NAME_CHARS  # before it is composed: what is longer is not worth the work
+_LENGTH = f"a canvas's name has 1 to {MAX_NAME_CHARS} characters"
 _CONTROL = ("Cc", "Cs", "Zl", "Zp")
 
 
@@ -16,11 +18,13 @@ def canvas_name(text: str) -> str:
     Raises:
         ValueError: it is none, and says why.
     """
+    if len(text) > _MAX_GIVEN:
+        raise ValueError(_LENGTH)
     name = unicodedata.normalize("NFC", text)
     while name.endswith(EXTENSION):
         name = name.removesuffix(EXTENSION)
     if not 0 < len(name) <= MAX_NAME_CHARS:
-        raise ValueError(f"a canvas's name has 1 to {MAX_NAME_CHARS} characters")
+        raise ValueError(_LENGTH)
     if name in (".", "..") or set(name) & set("/\\"):
         raise ValueError("a canvas's name is no path: `/`, `\\`, `.` and `..` are not allowed")
     if any(unicodedata.category(char) in _CONTROL for char in name):

@@ -44,3 +44,10 @@ def test_a_name_has_one_form() -> None:
 def test_what_is_a_path_or_cannot_be_shown_is_no_name(name: str) -> None:
     with pytest.raises(ValueError, match="a canvas's name"):
         canvas_name(name)
+
+
+def test_what_is_far_too_long_is_refused_before_any_work_is_done_on_it() -> None:
+    """Also if nothing but extensions makes it long: to take each off would copy it each time."""
+    with pytest.raises(ValueError, match="1 to 200 characters"):
+        canvas_name("a" + ".canvas" * 500_000)
+    assert canvas_name("a" + ".canvas" * 100) == "a"
