@@ -44,6 +44,7 @@ from jobs.domain.documents import (
     TooLarge,
     UnsupportedMedia,
 )
+from jobs.domain.faults import faults_of, told
 from jobs.domain.notifications import BadContext, TextTooLong, UnknownEvent
 from jobs.providers.errors import ProviderError
 from jobs.research import ModelNotServed, NoSource
@@ -147,14 +148,8 @@ def problem(status: int, code: str, detail: str, **extra: Any) -> ProblemAnswer:
 
 
 def invalid(error: ValidationError) -> Response:
-    """Return a 422 that names each field that is wrong, without echoing its value."""
-    fields = [
-        {"field": ".".join(map(str, item["loc"])) or "body", "message": item["msg"].removeprefix("Value error, ")}
-        for item in error.errors()
-    ]
-    return problem(
-        422, "invalid", "; ".join(f"{field['field']}: {field['message']}" for field in fields), errors=fields
-    )
+    """Return a 422 that names the first fields that are wrong, without echoing their values."""
+    return problem(422, "invalid", told(error), errors=[fault._asdict() for fault in faults_of(error)])
 
 
 def register_errors(app: Flask) -> None:

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BaseModel, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, from_json
 
 from config import Config
+from jobs.domain.faults import faults_of
+from jobs.domain.json_size import MAX_VALUES, is_crowded
 
 UPLOAD_PATH = "/upload"
 BATCHES_PATH = "/batches"
@@ -29,14 +31,17 @@ Storable = AfterValidator(without_nul)
 
 
 class StrictRequest(Request):
-    """JSON is UTF-8 without NaN, lone surrogates or bottomless nesting; anything else is a 400."""
+    """JSON is UTF-8 without NaN, lone surrogates or bottomless nesting; else it is a 400; with too many values, a 413."""
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
         """Return the body as JSON data. `silent` is not honoured: a broken body is never taken for an absent one."""
         if not (force or self.is_json):
             abort(415, "Send JSON with `Content-Type: application/json`.")
+        data = self.get_data()
+        if is_crowded(data):
+            abort(413, f"A body may hold {MAX_VALUES} values at most.")
         try:
-            return from_json(self.get_data(), allow_inf_nan=False)
+            return from_json(data, allow_inf_nan=False)
         except ValueError as error:
             abort(400, f"The body is not valid JSON: {error}")
 
@@ -52,11 +57,11 @@ def fitting(model: type[BaseModel], data: Any, at: str) -> dict[str, Any]:
     except ValidationError as error:
         problems: list[InitErrorDetails] = [
             {
-                "type": PydanticCustomError(item["type"], "{text}", {"text": item["msg"]}),
-                "loc": (at, *item["loc"]),
+                "type": PydanticCustomError("unfit", "{text}", {"text": fault.message}),
+                "loc": (at, fault.field) if fault.field else (at,),
                 "input": None,
             }
-            for item in error.errors(include_input=False)
+            for fault in faults_of(error, whole="")
         ]
         raise ValidationError.from_exception_data(error.title, problems) from None
 

@@ -25,6 +25,7 @@ from jobs.core.errors import InvalidArguments
 from jobs.core.reuse import fingerprint
 from jobs.core.spec import get_job_type
 from jobs.core.worker_parts.scripts import call
+from jobs.domain.faults import told
 
 RUN = "jobs.core.runner.run"
 COMPRESS_FROM = 256  # bytes; below, zlib makes it longer
@@ -203,8 +204,7 @@ def _check(model: type[BaseModel], args: BaseModel | Mapping[str, Any]) -> BaseM
     try:
         return model.model_validate(args)
     except ValidationError as error:
-        fields = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors())
-        raise InvalidArguments(f"These arguments do not fit: {fields}.") from None
+        raise InvalidArguments(f"These arguments do not fit: {told(error, 'args')}.") from None
 
 
 def _data(call: list[Any]) -> bytes:

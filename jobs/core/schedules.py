@@ -20,6 +20,7 @@ from jobs.core.cron import MAX_EVERY, Timing, check_cron, check_zone
 from jobs.core.errors import JobError, UnknownJobType
 from jobs.core.spec import get_job_type
 from jobs.core.worker_parts.outage import AWAY
+from jobs.domain.faults import told
 from jobs.stores.schedules import Schedule, ScheduleReadOnly, ScheduleStore
 
 INTERVAL = 0.25  # seconds between two looks
@@ -65,8 +66,7 @@ class ScheduleSpec(BaseModel):
             try:
                 get_job_type(info.data["type"]).args_model.model_validate(args)
             except ValidationError as error:
-                wrong = (f"{'.'.join(map(str, item['loc'])) or 'args'}: {item['msg']}" for item in error.errors())
-                raise ValueError("; ".join(wrong)) from None
+                raise ValueError(told(error, "args")) from None
         return args
 
     @field_validator("timezone")

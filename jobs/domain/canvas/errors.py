@@ -4,16 +4,9 @@ An error's docstring is its public text. Its `code` is stable: clients may rely 
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
-MAX_FAULTS = 20  # named at once
-
-
-class Fault(NamedTuple):
-    """What is wrong where: `nodes[3].width`; `body` is the file as a whole."""
-
-    field: str
-    message: str
+from jobs.domain.faults import MAX_FAULTS, Fault
 
 
 class CanvasError(Exception):
@@ -27,7 +20,7 @@ class CanvasError(Exception):
 
 
 class InvalidCanvas(CanvasError):
-    """This is no JSON Canvas 1.0; `faults` names what is wrong."""
+    """This is no JSON Canvas 1.0; `faults` names what is wrong, as `nodes[3].width`; `body` is the file as a whole."""
 
     code = "invalid_canvas"
 

@@ -13,9 +13,10 @@ from typing import Any, cast
 
 from pydantic_core import from_json
 
-from jobs.domain.canvas.errors import EdgeExists, EdgeNotFound, Fault, InvalidCanvas, NodeExists, NodeNotFound
+from jobs.domain.canvas.errors import EdgeExists, EdgeNotFound, InvalidCanvas, NodeExists, NodeNotFound
 from jobs.domain.canvas.model import LIMITS, Kind, check_canvas, check_item
 from jobs.domain.canvas.spans import Container, Style, repeated_member, scan_object, skip
+from jobs.domain.faults import Fault
 
 _BOM = "\ufeff"
 _MISSING = {"nodes": NodeNotFound, "edges": EdgeNotFound}

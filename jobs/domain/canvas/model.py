@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from jobs.domain.canvas.errors import MAX_FAULTS, Fault, InvalidCanvas
+from jobs.domain.canvas.errors import InvalidCanvas
+from jobs.domain.faults import Fault, first_errors
 
 MAX_NODES = 10_000
 MAX_EDGES = 20_000
@@ -152,8 +153,10 @@ def _shape_faults(kind_of: TypeAdapter[Any], value: Any, kind: Kind, root: str) 
     try:
         kind_of.validate_python(value)
     except ValidationError as error:
-        for problem in error.errors(include_url=False, include_input=False, include_context=False)[:MAX_FAULTS]:
-            yield _fault(problem["type"], problem["loc"], problem["msg"], kind, root)
+        named = first_errors(error)
+        yield from (_fault(problem["type"], problem["loc"], problem["msg"], kind, root) for problem in named)
+        if not named:
+            yield Fault(root or "body", f"{error.error_count()} faults")
 
 
 def _fault(reason: str, loc: Sequence[int | str], message: str, kind: Kind, root: str) -> Fault:

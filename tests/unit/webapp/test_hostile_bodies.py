@@ -29,3 +29,18 @@ def test_an_id_or_a_name_has_no_characters_that_a_database_refuses(
     with local_services.database.read() as connection:
         counts = [connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() for table in ("work", "batches")]
     assert counts == [0, 0]
+
+
+def test_an_answer_names_only_the_first_faults_of_a_body(local: FlaskClient) -> None:
+    """However many there are, and however long the names: the answer stays short."""
+    many = {f"{number}{'x' * 50}": 1 for number in range(10_000)}
+    for path, body in (("/jobs/canvases.review", many), ("/batches", many), ("/jobs/canvases.review", {"args": many})):
+        answer = local.post(path, json=body)
+        assert (answer.status_code, len(answer.data) < 10_000) == (422, True)
+        assert "more faults" in answer.get_json(force=True)["detail"]
+
+
+def test_a_body_of_very_many_values_is_refused_before_it_is_read(local: FlaskClient) -> None:
+    body = '{"type":"canvases.review","items":[' + ",".join(["{}"] * 200_000) + "]}"
+    answer = local.post("/batches", data=body, content_type="application/json")
+    assert (answer.status_code, answer.get_json(force=True)["code"]) == (413, "too_large")

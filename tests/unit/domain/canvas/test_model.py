@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from jobs.domain.canvas.errors import MAX_FAULTS, InvalidCanvas
+from jobs.domain.canvas.errors import InvalidCanvas
 from jobs.domain.canvas.file import CanvasFile
 from jobs.domain.canvas.model import MAX_MEMBERS, MAX_NODES
+from jobs.domain.faults import MAX_FAULTS
 
 NODE = {"id": "a", "type": "text", "text": "", "x": 0, "y": 0, "width": 1, "height": 1}
 EDGE = {"id": "e", "fromNode": "a", "toNode": "a"}
