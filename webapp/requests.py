@@ -31,7 +31,7 @@ Storable = AfterValidator(without_nul)
 
 
 class StrictRequest(Request):
-    """JSON is UTF-8 without NaN, lone surrogates or bottomless nesting; else it is a 400; with too many values, a 413."""
+    """JSON is UTF-8 without NaN, lone surrogates or bottomless nesting, else a 400; with too many values a 413."""
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
         """Return the body as JSON data. `silent` is not honoured: a broken body is never taken for an absent one."""

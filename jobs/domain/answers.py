@@ -23,6 +23,8 @@ _FEW_WORDS = 0.5  # of a question, that tell nothing by themselves if they are i
 _PASSAGE_WEIGHT = 0.5
 _SIMILARITY_WEIGHT = 0.5
 _COMPARED_SENTENCES = 16  # the best by words are compared by meaning too: 1 ms each
+_MAX_PARTS = 200  # of a question, that count: who asks says it early, and each is looked for in each sentence
+_MAX_SENTENCES_RATED = 2000
 _SENTENCE_SHARE = 0.76  # of the best sentence's rate
 
 Similarities = Callable[[list[str]], list[float]]  # of each text to the question
@@ -60,7 +62,8 @@ def supporting(question: str, hits: Sequence[Hit], gate: float | None) -> list[H
 
     `gate` is the least relevance of a passage with a vector; None if the vectors' scale is not known.
     """
-    rated = [(relevance(question, hit, gate), hit) for hit in hits]
+    covered = coverage_of(question)
+    rated = [(_relevance(covered(hit.text), hit, gate), hit) for hit in hits]
     kept = [(rate, hit) for rate, hit in rated if rate >= _gate(hit, gate)]
     found = [hit for _, hit in sorted(kept, key=lambda item: -item[0])[:MAX_SOURCES]]
     return [] if _lacks_a_name(question, found, hits) or _shares_only_words(question, found) else found
@@ -68,19 +71,26 @@ def supporting(question: str, hits: Sequence[Hit], gate: float | None) -> list[H
 
 def relevance(question: str, hit: Hit, gate: float | None) -> float:
     """Return how well a passage fits a question: by its words and, where the scale is known, by its meaning."""
-    words = coverage(question, hit.text)
-    return words if gate is None or hit.similarity is None else hit.similarity + WORD_WEIGHT * words
+    return _relevance(coverage(question, hit.text), hit, gate)
 
 
 def coverage(question: str, text: str) -> float:
     """Return the share of a question's topic that a text holds, from 0 to 1. Two Chinese characters weigh as a word."""
-    held = {stem(token) for token in tokens(text)}
-    found = total = 0.0
-    for part in content_parts(question):
-        weight = len(part) / 2 if is_han(part[0]) else 1.0
-        found += weight * _held_share(part, held)
-        total += weight
-    return found / total if total else 0.0
+    return coverage_of(question)(text)
+
+
+def coverage_of(question: str) -> Callable[[str], float]:
+    """Return what gives the coverage of texts, with the question read only once, and not more than its beginning."""
+    parts = content_parts(question)[:_MAX_PARTS]
+    weights = [len(part) / 2 if is_han(part[0]) else 1.0 for part in parts]
+    total = sum(weights)
+
+    def share(text: str) -> float:
+        held = {stem(token) for token in tokens(text)}
+        found = (weight * _held_share(part, held) for part, weight in zip(parts, weights, strict=True))
+        return sum(found) / total if total else 0.0
+
+    return share
 
 
 def refusal(question: str, model_error: str | None = None) -> Answer:
@@ -128,6 +138,10 @@ def checked(written: str, sources: Sequence[Hit]) -> Answer | None:
     return Answer(text, tuple(_cite(sources[number]) for number in used), mode="model")
 
 
+def _relevance(words: float, hit: Hit, gate: float | None) -> float:
+    return words if gate is None or hit.similarity is None else hit.similarity + WORD_WEIGHT * words
+
+
 def _gate(hit: Hit, gate: float | None) -> float:
     return LEXICAL_GATE if gate is None or hit.similarity is None else gate
 
@@ -145,10 +159,10 @@ def _shares_only_words(question: str, hits: Sequence[Hit]) -> bool:
 
     A name makes vectors alike too. What shares nothing with the question was found by its meaning, and may be right.
     """
-    parts = content_parts(question)
+    parts, covered = content_parts(question), coverage_of(question)
     han = {character for part in parts if is_han(part[0]) for character in part}
     if not han:
-        shares = [coverage(question, hit.text) for hit in hits if _is_chinese(hit.text)]
+        shares = [covered(hit.text) for hit in hits if _is_chinese(hit.text)]
         return bool(shares) and len(shares) == len(hits) and len(parts) > 1 and 0 < max(shares) <= _FEW_WORDS
     words = {stem(part) for part in parts if not is_han(part[0])}
     held = [set(tokens(hit.text)) for hit in hits]
@@ -174,9 +188,10 @@ def _best_sentences(
     question: str, hits: Sequence[Hit], similarities: Similarities | None, neighbours: Sequence[Hit]
 ) -> list[tuple[Hit, str]]:
     pool = statements(hits, neighbours)
-    pool = pool or [(hit, line) for hit in hits for _, line in sentences(hit.text)]
-    weights = _weights(content_terms(question), [line for _, line in pool])
-    fit = {hit: _PASSAGE_WEIGHT * (coverage(question, hit.text) + (hit.similarity or 0.0)) for hit in hits}
+    pool = (pool or [(hit, line) for hit in hits for _, line in sentences(hit.text)])[:_MAX_SENTENCES_RATED]
+    weights = _weights(content_terms(question)[:_MAX_PARTS], [line for _, line in pool])
+    covered = coverage_of(question)
+    fit = {hit: _PASSAGE_WEIGHT * (covered(hit.text) + (hit.similarity or 0.0)) for hit in hits}
     rated = sorted(((fit[hit] + _rate(weights, line), hit, line) for hit, line in pool), key=lambda item: -item[0])
     if similarities and rated:
         rated = rated[:_COMPARED_SENTENCES]
@@ -190,7 +205,7 @@ def _best_sentences(
 
 def _weights(terms: Sequence[str], texts: Sequence[str]) -> dict[str, float]:
     held = [{stem(token) for token in tokens(text)} for text in texts]
-    counts = {stem(term): sum(stem(term) in words for words in held) for term in terms}
+    counts = {term: sum(term in words for words in held) for term in map(stem, terms)}
     return {term: math.log(1 + len(texts) / (1 + count)) for term, count in counts.items()}
 
 
