@@ -19,6 +19,7 @@ from jobs.domain.canvas.errors import (
     VersionNotFound,
 )
 from jobs.domain.canvas.file import CanvasFile, Edit
+from jobs.domain.json_size import is_crowded
 from jobs.stores.canvas_rows import (
     Canvas,
     CanvasInfo,
@@ -202,7 +203,7 @@ class CanvasStore:
         etag = etag_of(content)
         if there.etag == etag:
             return Written(there.version, etag, created=False, item=edit.item)
-        if len(content) > self._max_bytes:
+        if len(content) > self._max_bytes or is_crowded(content):
             raise CanvasTooLarge
         add_version(connection, there, edit, content, etag)
         return Written(there.version + 1, etag, created=there.etag is None, item=edit.item)

@@ -13,10 +13,11 @@ from typing import Any, cast
 
 from pydantic_core import from_json
 
-from jobs.domain.canvas.errors import EdgeExists, EdgeNotFound, InvalidCanvas, NodeExists, NodeNotFound
+from jobs.domain.canvas.errors import CanvasTooLarge, EdgeExists, EdgeNotFound, InvalidCanvas, NodeExists, NodeNotFound
 from jobs.domain.canvas.model import LIMITS, Kind, check_canvas, check_item
 from jobs.domain.canvas.spans import Container, Style, repeated_member, scan_object, skip
 from jobs.domain.faults import Fault
+from jobs.domain.json_size import is_crowded
 
 _BOM = "\ufeff"
 _MISSING = {"nodes": NodeNotFound, "edges": EdgeNotFound}
@@ -51,8 +52,11 @@ class CanvasFile:
         """Return the canvas of a file. A byte order mark is left out: JSON has none (RFC 8259, 8.1).
 
         Raises:
+            CanvasTooLarge: it holds more than `MAX_VALUES` values.
             InvalidCanvas: naming what is wrong, and where.
         """
+        if is_crowded(content):
+            raise CanvasTooLarge
         try:
             text = content.decode("utf-8").removeprefix(_BOM)
             data = from_json(text, allow_inf_nan=False) if text.strip(" \t\r\n") else {}
@@ -100,6 +104,7 @@ class CanvasFile:
             raise InvalidCanvas([Fault(kind, f"a canvas has {LIMITS[kind]} {kind} at most")])
         with _finite():
             text = self._item_style().object(item)
+        _require_shallow(text)
         return self._edit(self._with(kind, text), item=text, more={kind: 1})
 
     def change(self, kind: Kind, item_id: str, patch: Mapping[str, Any]) -> Edit:
@@ -116,6 +121,7 @@ class CanvasFile:
         check_item(kind, after, self._ids["nodes"])
         with _finite():
             text = _rewritten(scan_object(self.text, array.starts[index]), after)
+        _require_shallow(text)
         return self._edit(self.text[: array.starts[index]] + text + self.text[array.ends[index] :], item=text)
 
     def remove(self, kind: Kind, item_id: str) -> Edit:
@@ -239,6 +245,14 @@ def _merged(target: Any, patch: Any) -> Any:
 def _equal(one: Any, other: Any) -> bool:
     """Say whether two values are the same JSON: for Python, 1 is also true and 1.0."""
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _require_shallow(item: str) -> None:
+    """Refuse what could not be read again where it is to stand: in a list of the file's object."""
+    try:
+        from_json(f"[[{item}]]")
+    except ValueError:
+        raise InvalidCanvas([Fault("body", "is nested too deeply")]) from None
 
 
 @contextmanager

@@ -154,3 +154,12 @@ def test_the_upkeep_forgets_what_was_deleted_long_ago(web: FlaskClient, local_se
         connection.execute(update(canvases).values(deleted_at=datetime.now(UTC) - timedelta(days=31)))
     assert sweep_redis(ctx, Nothing()).forgotten == 1
     assert web.get(f"{PLACE}/versions").status_code == 404
+
+
+def test_no_change_makes_a_canvas_of_very_many_values(local: FlaskClient) -> None:
+    """Neither a file as a whole, nor what is added to one."""
+    for number, status in ((130_000, 413), (120_000, 201)):
+        assert local.put(PLACE, data='{"more":[' + ",".join(["[]"] * number) + "]}").status_code == status
+    node = {**TEXT_NODE, "more": [[]] * 10_000}
+    refused = local.post(f"{PLACE}/nodes", json=node)
+    assert (refused.status_code, refused.get_json()["code"]) == (413, "canvas_too_large")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.domain.canvas.errors import EdgeNotFound, InvalidCanvas, NodeExists, NodeNotFound
+from jobs.domain.canvas.errors import CanvasTooLarge, EdgeNotFound, InvalidCanvas, NodeExists, NodeNotFound
 from jobs.domain.canvas.file import CanvasFile, write_canvas
 from tests.unit.domain.canvas.samples import OBSIDIAN, TEXT_NODE, files
 
@@ -176,3 +176,30 @@ def test_a_number_that_json_cannot_hold_is_refused() -> None:
 
 def test_a_byte_order_mark_is_left_out() -> None:
     assert CanvasFile.parse(b'\xef\xbb\xbf{"nodes":[]}').text == '{"nodes":[]}'
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_what_a_change_makes_can_be_read_again() -> None:
+    """What is nested as deeply as a file may be is too deep for a member of a node."""
+    file = parse(OBSIDIAN)
+    for levels in (196, 197):
+        assert parse(file.add("nodes", {**TEXT_NODE, "more": nested(levels - 1)}).text)
+        assert parse(file.change("nodes", FIRST, {"more": nested(levels - 1)}).text)
+    for levels in (198, 199):
+        with pytest.raises(InvalidCanvas, match="too deeply"):
+            file.add("nodes", {**TEXT_NODE, "more": nested(levels)})
+        with pytest.raises(InvalidCanvas, match="too deeply"):
+            file.change("nodes", FIRST, {"more": nested(levels)})
+
+
+def test_a_file_of_very_many_values_is_refused_before_it_is_read() -> None:
+    """Each of them costs, at every request for the canvas."""
+    with pytest.raises(CanvasTooLarge):
+        parse('{"nodes":[],"more":[' + ",".join(["[]"] * 130_000) + "]}")
+    assert parse('{"nodes":[],"more":[' + ",".join(["[]"] * 120_000) + "]}")
