@@ -35,7 +35,7 @@ from jobs.stores.canvas_rows import (
     read_version,
     with_versions,
 )
-from jobs.stores.database import Database, inserted
+from jobs.stores.database import Database, inserted, take_turns
 from jobs.stores.schema import canvas_versions, canvases
 
 # What a change wants of the ETag that the canvas has; None, if there is no canvas.
@@ -187,6 +187,7 @@ class CanvasStore:
 
     def _insert(self, connection: Connection, tenant: str, name: str, made_by: str | None = None) -> bool:
         """Insert a canvas that has no version yet; say whether it was not there."""
+        take_turns(connection, f"canvases of {tenant}")
         row = {"tenant": tenant, "name": name, "version": 0, "made_by": made_by, "created_at": datetime.now(UTC)}
         if not inserted(connection, canvases, row):
             return False

@@ -1,7 +1,8 @@
 """The database: one engine, one schema, short transactions.
 
 SQLite runs in WAL mode and takes its write lock when a transaction that will write begins (`BEGIN IMMEDIATE`): the
-default, deferred, loses concurrent updates without an error. PostgreSQL runs as it is.
+default, deferred, loses concurrent updates without an error. PostgreSQL runs as it is. On
+both, errors do not show the parameters of a statement: those are people's texts, and errors go to the log.
 """
 
 import random
@@ -12,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, literal, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, literal, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
@@ -35,7 +36,7 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite and self.url.database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-        self.engine = _sqlite_engine(url, busy_seconds) if self.is_sqlite else create_engine(url, pool_pre_ping=True)
+        self.engine = _sqlite_engine(url, busy_seconds) if self.is_sqlite else _postgres_engine(url)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -62,8 +63,13 @@ class Database:
         self.engine.dispose(close=False)
 
 
+def _postgres_engine(url: str) -> Engine:
+    return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+
+
 def _sqlite_engine(url: str, busy_seconds: float) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": busy_seconds, "check_same_thread": False})
+    options = {"timeout": busy_seconds, "check_same_thread": False}
+    engine = create_engine(url, connect_args=options, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
@@ -116,6 +122,13 @@ def inserted(connection: Connection, table: Any, row: Mapping[str, Any]) -> bool
     """Insert a row; return False, and change nothing, if one of its keys is there already."""
     new = insert_into(connection, table).values(row).on_conflict_do_nothing().returning(literal(1))
     return connection.execute(new).first() is not None
+
+
+def take_turns(connection: Connection, name: str) -> None:
+    """Let the transactions that call this with the same name go one after another, from here to their ends: what one
+    counts, no other changes. On SQLite all that write do so anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 def utc(time: datetime | None) -> datetime | None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
 from jobs.domain.notifications import Plan
-from jobs.stores.database import Database, inserted, utc
+from jobs.stores.database import Database, inserted, take_turns, utc
 from jobs.stores.schema import deliveries, notifications
 
 QUEUED, SENT, FAILED, UNKNOWN, SKIPPED = "queued", "sent", "failed", "unknown", "skipped"
@@ -91,6 +91,7 @@ class NotificationStore:
         row = {"id": notification_id, "tenant": tenant, "user_id": user_id, "event_type": event_type}
         with self._database.write() as connection:
             if inserted(connection, notifications, row | {"created_at": now}):
+                take_turns(connection, f"notifications to {user_id} of {tenant}")
                 number = _number(connection, notification_id)
                 common = row | {"notification": number, "language": language, "created_at": now}
                 del common["id"]

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from jobs.stores.database import Database
+from jobs.stores.database import Database, take_turns
 from jobs.stores.schema import schedules
 
 MAX_RUNS = 10  # kept of each schedule
@@ -107,6 +107,7 @@ class ScheduleStore:
         """
         try:
             with self._database.write() as connection:
+                take_turns(connection, f"schedules of {schedule.tenant}")
                 mine = (schedules.c.tenant == schedule.tenant, schedules.c.source == "api")
                 count = select(func.count()).where(*mine)
                 if connection.execute(count).scalar_one() >= self._limit:

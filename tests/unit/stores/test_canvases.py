@@ -228,3 +228,17 @@ def test_what_was_deleted_long_ago_is_forgotten(store: CanvasStore) -> None:
     with pytest.raises(CanvasNotFound):
         store.versions("a", "old")
     assert [each.name for each in store.list("a")] == ["kept"]
+
+
+def test_a_tenant_has_no_more_canvases_when_many_come_at_once(store: CanvasStore) -> None:
+    """None of them counts without the others."""
+
+    def put(number: int) -> bool:
+        try:
+            return store.put("a", f"n{number}", file("1")).created
+        except TooManyCanvases:
+            return False
+
+    with ThreadPoolExecutor(10) as pool:
+        kept = list(pool.map(put, range(30)))
+    assert (kept.count(True), len(store.list("a", limit=100))) == (3, 3)

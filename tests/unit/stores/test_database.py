@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from jobs.stores.database import Database, is_away
 
@@ -122,3 +122,13 @@ def test_a_lock_that_is_held_too_long_is_a_database_that_is_away(sqlite_database
     with impatient.write() as connection:
         assert connection.execute(text("SELECT 1")).scalar() == 1
     impatient.engine.dispose()
+
+
+def test_an_error_does_not_show_the_parameters_of_its_statement(counts: Database) -> None:
+    """They are people's texts, and errors go to the log."""
+    with pytest.raises(IntegrityError) as raised, counts.write() as connection:
+        connection.execute(text("INSERT INTO counts (name, n) VALUES ('secret', :n)"), {"n": None})
+    assert "hide_parameters" in str(raised.value)
+    with pytest.raises(DBAPIError) as refused, counts.write() as connection:
+        connection.execute(text("INSERT INTO counts VALUES (:name, :n)"), {"name": "我的秘密", "n": None})
+    assert "我的秘密" not in str(refused.value).replace(str(refused.value.orig), "")

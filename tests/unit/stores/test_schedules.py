@@ -94,3 +94,19 @@ def test_a_deleted_schedule_is_gone(store: ScheduleStore) -> None:
         with pytest.raises(ScheduleNotFound):
             act()
     assert not store.advance(seen, 1_120, RUN, None)
+
+
+def test_a_tenant_has_no_more_schedules_when_many_come_at_once(database: Database) -> None:
+    """None of them counts without the others."""
+    small = ScheduleStore(database, limit=3)
+
+    def add(number: int) -> bool:
+        try:
+            small.add(replace(ONE, id=f"{number:032}", name=f"s{number}"))
+        except TooManySchedules:
+            return False
+        return True
+
+    with ThreadPoolExecutor(10) as pool:
+        kept = list(pool.map(add, range(30)))
+    assert (kept.count(True), len(small.list("acme", limit=100))) == (3, 3)
