@@ -1,8 +1,8 @@
 """Canvases and their last versions; the newest one is the canvas."""
 
-from sqlalchemy import Column, DateTime, ForeignKey, Integer, LargeBinary, String, Table, UniqueConstraint
+from sqlalchemy import Column, ForeignKey, Integer, LargeBinary, String, Table, UniqueConstraint
 
-from jobs.stores.schema.base import Id, metadata
+from jobs.stores.schema.base import Id, Time, metadata
 
 canvases = Table(
     "canvases",
@@ -12,8 +12,8 @@ canvases = Table(
     Column("name", String(200), nullable=False),
     Column("version", Integer, nullable=False),  # the newest one
     Column("made_by", String(64)),  # the job that made it, if one did
-    Column("created_at", DateTime(timezone=True), nullable=False),
-    Column("deleted_at", DateTime(timezone=True)),  # since then it can be restored, and nothing else
+    Column("created_at", Time(), nullable=False),
+    Column("deleted_at", Time()),  # since then it can be restored, and nothing else
     UniqueConstraint("tenant", "name"),
     UniqueConstraint("tenant", "made_by"),
     sqlite_autoincrement=True,
@@ -30,5 +30,5 @@ canvas_versions = Table(
     Column("nodes", Integer, nullable=False),
     Column("edges", Integer, nullable=False),
     Column("content", LargeBinary, nullable=False),  # the file, by zlib
-    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", Time(), nullable=False),
 )

@@ -1,8 +1,8 @@
 """Conversations as they were logged, those that wait to be, and what each user has used."""
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Float, Index, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, String, Table, Text
 
-from jobs.stores.schema.base import Id, metadata
+from jobs.stores.schema.base import Id, Time, metadata
 
 conversations = Table(
     "conversations",
@@ -20,7 +20,7 @@ conversations = Table(
     Column("completion_tokens", Integer, nullable=False),
     Column("estimated", Boolean, nullable=False),  # the tokens
     Column("response_time", Float, nullable=False),  # seconds
-    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("created_at", Time(), nullable=False),
     Index(None, "tenant", "user_id", "number"),
     Index(None, "tenant", "session_id", "number"),
     sqlite_autoincrement=True,
@@ -48,7 +48,7 @@ user_stats = Table(
     Column("user_id", String(100), primary_key=True),
     Column("total_conversations", BigInteger, nullable=False),
     Column("total_tokens", BigInteger, nullable=False),
-    Column("last_conversation_at", DateTime(timezone=True)),
+    Column("last_conversation_at", Time()),
     Column("alert", Integer, nullable=False),  # of the soft limit: 0 not reached, 1 reached, 2 the user was told
     Column("day", String(10), nullable=False),  # of the two below, UTC
     Column("day_conversations", BigInteger, nullable=False),
@@ -70,7 +70,7 @@ sessions = Table(
     Column("claimed_until", BigInteger, nullable=False),  # seconds since 1970
     Column("analysis", Text),  # JSON
     Column("analysis_model", String(200)),
-    Column("analyzed_at", DateTime(timezone=True)),
+    Column("analyzed_at", Time()),
     Index(None, "tenant", "user_id", "last_number"),
 )
 has_grown = sessions.c.analyzed_number < sessions.c.last_number

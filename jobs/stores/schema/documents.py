@@ -1,8 +1,8 @@
 """Documents, their pages, passages and vectors."""
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
-from jobs.stores.schema.base import Id, metadata
+from jobs.stores.schema.base import Id, Time, metadata
 
 documents = Table(
     "documents",
@@ -22,9 +22,9 @@ documents = Table(
     Column("vector_status", String(20), nullable=False, default="pending"),  # pending, completed, failed
     Column("error_code", String(64)),
     Column("error_message", Text),
-    Column("created_at", DateTime(timezone=True), nullable=False),
-    Column("completed_at", DateTime(timezone=True)),
-    Column("deleted_at", DateTime(timezone=True)),  # hidden since then, until a job has removed all that it had
+    Column("created_at", Time(), nullable=False),
+    Column("completed_at", Time()),
+    Column("deleted_at", Time()),  # hidden since then, until a job has removed all that it had
     sqlite_autoincrement=True,  # an id is never used again
 )
 

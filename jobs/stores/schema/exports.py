@@ -1,8 +1,8 @@
 """Files with all that is kept of a user, for the user."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Index, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, String, Table, Text
 
-from jobs.stores.schema.base import Id, metadata
+from jobs.stores.schema.base import Id, Time, metadata
 
 exports = Table(
     "exports",
@@ -17,8 +17,8 @@ exports = Table(
     Column("size", BigInteger),  # bytes
     Column("records", Text),  # how many of each kind, JSON
     Column("error_code", String(64)),
-    Column("created_at", DateTime(timezone=True), nullable=False),
-    Column("completed_at", DateTime(timezone=True)),
+    Column("created_at", Time(), nullable=False),
+    Column("completed_at", Time()),
     Index(None, "tenant", "user_id", "number"),
     Index(None, "blob"),
     Index(None, "created_at"),

@@ -1,8 +1,8 @@
 """What is known of users from their conversations, and what is to be summed up into it."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text, UniqueConstraint
 
-from jobs.stores.schema.base import Id, metadata
+from jobs.stores.schema.base import Id, Time, metadata
 
 memories = Table(
     "memories",
@@ -15,8 +15,8 @@ memories = Table(
     Column("topic", String(200)),
     Column("session_id", String(64)),
     Column("model", String(200), nullable=False),
-    Column("created_at", DateTime(timezone=True), nullable=False),
-    Column("confirmed_at", DateTime(timezone=True), nullable=False),  # said the last time
+    Column("created_at", Time(), nullable=False),
+    Column("confirmed_at", Time(), nullable=False),  # said the last time
     UniqueConstraint("tenant", "user_id", "key"),
     Index(None, "tenant", "user_id", "number"),
     sqlite_autoincrement=True,

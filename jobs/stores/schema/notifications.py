@@ -1,8 +1,8 @@
 """Users, what they want to be told, notifications, and what became of each on each channel."""
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
-from jobs.stores.schema.base import Id, metadata
+from jobs.stores.schema.base import Id, Time, metadata
 
 users = Table(
     "users",
@@ -15,7 +15,7 @@ users = Table(
     Column("name", String(100)),
     Column("language", String(10), nullable=False),  # zh, en
     Column("preferences", Text, nullable=False),  # JSON
-    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("created_at", Time(), nullable=False),
     UniqueConstraint("tenant", "user_id"),
     UniqueConstraint("tenant", "email"),
     sqlite_autoincrement=True,
@@ -29,7 +29,7 @@ notifications = Table(
     Column("tenant", String(64), nullable=False),
     Column("user_id", String(100), nullable=False),
     Column("event_type", String(100)),
-    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("created_at", Time(), nullable=False),
     Index(None, "tenant", "number"),
     Index(None, "tenant", "user_id", "number"),
     Index(None, "created_at"),
@@ -58,8 +58,8 @@ deliveries = Table(
     Column("due_at", BigInteger),  # seconds since 1970
     Column("digest_id", String(32)),  # the delivery that it goes with
     Column("digest", Integer, nullable=False),  # 1: others may go with this one until it is due
-    Column("created_at", DateTime(timezone=True), nullable=False),
-    Column("ended_at", DateTime(timezone=True)),
+    Column("created_at", Time(), nullable=False),
+    Column("ended_at", Time()),
     Index(None, "notification"),
     Index(None, "digest_id"),
     Index(None, "tenant", "user_id", "channel", "created_at"),

@@ -1,8 +1,8 @@
 """Research: what was asked, and what came of it."""
 
-from sqlalchemy import Column, DateTime, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, Text
 
-from jobs.stores.schema.base import Id, metadata
+from jobs.stores.schema.base import Id, Time, metadata
 
 research = Table(
     "research",
@@ -17,8 +17,8 @@ research = Table(
     Column("model", String(200), nullable=False),
     Column("tokens", Integer, nullable=False),
     Column("content", LargeBinary),  # JSON, packed by zlib: the report, its sources, what was cut, what was told
-    Column("created_at", DateTime(timezone=True), nullable=False),
-    Column("ended_at", DateTime(timezone=True)),
+    Column("created_at", Time(), nullable=False),
+    Column("ended_at", Time()),
     Index(None, "tenant", "number"),
     Index(None, "tenant", "user_id", "number"),
     Index(None, "ended_at"),

@@ -1,8 +1,8 @@
 """Schedules."""
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text, UniqueConstraint
 
-from jobs.stores.schema.base import Id, metadata
+from jobs.stores.schema.base import Id, Time, metadata
 
 schedules = Table(
     "schedules",
@@ -24,7 +24,7 @@ schedules = Table(
     Column("runs", Text, nullable=False),  # JSON, newest first
     Column("error_code", String(64)),
     Column("error_message", Text),
-    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("created_at", Time(), nullable=False),
     UniqueConstraint("tenant", "source", "name"),
     Index(None, "next_run"),
     sqlite_autoincrement=True,

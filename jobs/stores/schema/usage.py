@@ -1,8 +1,8 @@
 """What calls of language models have used: a row for each call, and the sums of days that are over."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Index, String, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Date, Index, String, Table, UniqueConstraint
 
-from jobs.stores.schema.base import Id, metadata
+from jobs.stores.schema.base import Id, Time, metadata
 
 usage = Table(
     "usage",
@@ -19,7 +19,7 @@ usage = Table(
     Column("estimated", Boolean, nullable=False),
     Column("cost", BigInteger),  # 10^-10 of the currency; null: the model had no price
     Column("currency", String(3), nullable=False),
-    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("created_at", Time(), nullable=False),
     Column("rolled_up", Boolean, nullable=False),  # it is in the sum of its day
     UniqueConstraint("tenant", "key"),
     Index(None, "tenant", "user_id", "day"),

@@ -1,8 +1,8 @@
 """What was accepted: a row for each job that must not be lost, for each batch, and for each `Idempotency-Key`."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text
 
-from jobs.stores.schema.base import Id, metadata
+from jobs.stores.schema.base import Id, Time, metadata
 
 work = Table(
     "work",
@@ -20,8 +20,8 @@ work = Table(
     Column("result", Text),  # JSON
     Column("error_code", String(64)),
     Column("error_message", Text),
-    Column("created_at", DateTime(timezone=True), nullable=False),
-    Column("ended_at", DateTime(timezone=True)),
+    Column("created_at", Time(), nullable=False),
+    Column("ended_at", Time()),
     Column("forget_at", BigInteger),  # seconds since 1970
     Column("webhooks", Integer, nullable=False, server_default="0"),  # how many are told of its end
     Column("told", Integer, nullable=False, server_default="-1"),  # the generation whose end they have been told of
@@ -54,7 +54,7 @@ batches = Table(
     Column("total", Integer, nullable=False),
     Column("callback_id", String(64)),  # the job that follows all of them; its row is among theirs
     Column("state", String(20), nullable=False),  # open, ended
-    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("created_at", Time(), nullable=False),
     Column("forget_at", BigInteger),
     Index(None, "tenant", "number"),
     Index(None, "forget_at"),

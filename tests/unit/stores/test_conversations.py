@@ -1,6 +1,7 @@
 """Logging conversations, on both databases: each once, many in one transaction."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy import event, insert
@@ -151,3 +152,17 @@ def test_eight_that_learn_the_same_keep_it_once(database: Database) -> None:
     assert sum(each.new for each in learned) == 2
     assert sum(each.confirmed for each in learned) == 6
     assert sorted(each.text for each in store.list("a", "1")) == ["likes cake", "likes tea"]
+
+
+def test_times_of_any_zone_are_compared_as_moments(store: ConversationStore) -> None:
+    """Also where the database keeps no zone; the ends of time are times, too."""
+    store.accept(said())
+    store.log("a")
+    far = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))
+    for zone in far:
+        now = datetime.now(zone)
+        assert len(store.history("a", "1", since=now - timedelta(minutes=5), until=now + timedelta(minutes=5))) == 1
+        assert store.history("a", "1", since=now + timedelta(minutes=5)) == []
+        assert store.history("a", "1", until=now - timedelta(minutes=5)) == []
+    first, last = datetime.min.replace(tzinfo=far[0]), datetime.max.replace(tzinfo=far[1])
+    assert len(store.history("a", "1", since=first, until=last)) == 1
