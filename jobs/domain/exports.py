@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Any, Literal
@@ -17,7 +18,10 @@ estimated text confirmed_at exchanges topics sentiment open_questions analyzed_a
 last_conversation_at day source calls cost currency email phone name language channel recipient subject event_type state
 """
 COLUMNS = _COLUMNS.split()
-_FORMULA = tuple("=+-@＝＋－＠")  # what makes a cell a formula in one spreadsheet or another
+_SIGNS = "=+-@＝＋－＠"  # what makes a cell a formula in one spreadsheet or another
+_FORMULA = tuple(_SIGNS)
+# Some take a file's semicolons or tabs for what parts its cells: then a cell begins after one, too.
+_LATER = re.compile(rf"([;\t]\s*)(?=[{re.escape(_SIGNS)}])")
 _BOM = "\ufeff"  # without it Excel takes the file for one of its own old encodings
 
 
@@ -27,13 +31,15 @@ def lines(form: Format, records: Iterable[Record]) -> Iterator[bytes]:
 
 
 def cell(value: Any) -> Any:
-    """Return a value as a spreadsheet may open it: a text that would be a formula gets an apostrophe before it."""
+    """Return a value as a spreadsheet may open it: a text that would be a formula gets an apostrophe before it, also
+    where the text would be parted into cells."""
     if isinstance(value, list):
         value = "; ".join(map(str, value))
     if isinstance(value, date):
         return value.isoformat()
     if not isinstance(value, str):
         return value
+    value = _LATER.sub(r"\1'", value)
     return f"'{value}" if value.lstrip().startswith(_FORMULA) or value[:1] in ("\t", "\r", "\n") else value
 
 
@@ -49,7 +55,8 @@ def _plain(value: Any) -> str | int:
 
 def _csv_lines(records: Iterable[Record]) -> Iterator[bytes]:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\r\n")
+    # All texts in quotes: what parts cells at semicolons or tabs keeps them whole then.
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\r\n", quoting=csv.QUOTE_NONNUMERIC)
     text.write(_BOM)
     writer.writeheader()
     yield _taken(text)

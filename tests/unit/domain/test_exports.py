@@ -17,7 +17,18 @@ def test_a_text_that_would_be_a_formula_is_none(sign: str) -> None:
     assert cell(f'{sign}HYPERLINK("http://evil")') == f'\'{sign}HYPERLINK("http://evil")'
 
 
-@pytest.mark.parametrize("value", ["a=b", "你好", "", "'quoted", 0, -1, 1.5, True, None])
+@pytest.mark.parametrize("text", ["a;=1", "a\t=1", "a; \t@1", "a;＝1"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_no_cell_is_a_formula_whatever_a_spreadsheet_parts_a_line_at(text: str, delimiter: str) -> None:
+    """Excel takes the separator of its region, whatever the file's name says; some read no quotes in mid-line."""
+    content = b"".join(lines("csv", [{"kind": "memory", "topic": "x", "text": text}])).decode("utf-8")
+    for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
+        rows = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, quoting=quoting)
+        cells = [cell.strip() for row in rows for cell in row]
+        assert not [cell for cell in cells if cell.startswith(tuple("=+-@＝＋－＠"))]
+
+
+@pytest.mark.parametrize("value", ["a=b", "a;b", "你好", "", "'quoted", 0, -1, 1.5, True, None])
 def test_other_values_stay_as_they_are(value: object) -> None:
     """A number with a sign is a number."""
     assert cell(value) == value
@@ -27,9 +38,9 @@ def test_csv_comes_back_as_it_was() -> None:
     """Commas, quotes, line ends, Chinese; with names, and a mark by which Excel knows UTF-8."""
     text = 'a,"b"\r\nc; 你好'
     content = b"".join(lines("csv", [{"kind": "conversation", "message": text, "topics": ["x", "=y"]}])).decode("utf-8")
-    assert content.startswith("\ufeffkind,")
+    assert content.startswith('\ufeff"kind",')
     [row] = csv.DictReader(io.StringIO(content.removeprefix("\ufeff"), newline=""))
-    assert (row["message"], row["topics"], set(row)) == (text, "x; =y", set(COLUMNS))
+    assert (row["message"], row["topics"], set(row)) == (text, "x; '=y", set(COLUMNS))
 
 
 def test_json_lines_hold_times_and_lists() -> None:
