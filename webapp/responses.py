@@ -18,6 +18,7 @@ from webapp.shapes.jobs import Job
 
 MAX_PAGE = 100
 MAX_ROW_ID = 2**63
+MAX_LISTED_RESULT = 16 * 1024  # characters of JSON, of one job of a list
 
 T = TypeVar("T")
 
@@ -129,6 +130,13 @@ def job_json(view: JobView) -> Any:
         links["redeliver"] = f"{links['self']}/webhooks/redeliver"
         links["deliveries"] = [f"/jobs/{delivery}" for webhook in view.webhooks for delivery in webhook.deliveries]
     return {**view.model_dump(mode="json"), "links": links}
+
+
+def listed_job_json(view: JobView) -> Any:
+    """Return a job as JSON data for a list, without its result if that is long: a `ListedJob`."""
+    job = job_json(view)
+    left_out = len(json.dumps(job["result"])) > MAX_LISTED_RESULT
+    return {**job, "result": None if left_out else job["result"], "result_left_out": left_out}
 
 
 def job_links(job_id: str) -> JobLinks:

@@ -16,7 +16,7 @@ from webapp.extension import offstage
 from webapp.idempotency import stable_id
 from webapp.options import JobOptions
 from webapp.requests import Storable
-from webapp.responses import MAX_PAGE, Accepted, Answer, decode_cursor, encode_cursor, job_json, row_id
+from webapp.responses import MAX_PAGE, Accepted, Answer, decode_cursor, encode_cursor, listed_job_json, row_id
 from webapp.shapes import batches as shapes
 from webapp.shapes.jobs import Jobs, JobState
 
@@ -112,7 +112,7 @@ def list_batch_jobs(path: BatchPath, query: MembersQuery) -> Answer[Jobs]:
     limit = min(query.limit, MAX_PAGE)
     page = offstage().batches.jobs(g.tenant, path.batch_id, state=query.state, after=after, limit=limit)
     cursor = None if page.next is None else encode_cursor(page.next)
-    return Answer(Jobs(jobs=[job_json(view) for view in page.jobs], next_cursor=cursor))
+    return Answer(Jobs(jobs=[listed_job_json(view) for view in page.jobs], next_cursor=cursor))
 
 
 @bp.post("/batches/<string:batch_id>/cancel")

@@ -37,7 +37,8 @@ from webapp.shapes import canvases as shapes
 
 bp = APIBlueprint("canvases", __name__, abp_tags=[Tag(name="canvases", description="JSON Canvas files and reviews")])
 
-Version = Annotated[int, Field(ge=1, lt=2**31)]
+MAX_VERSION = 2**31 - 1  # as the column
+Version = Annotated[int, Field(ge=1, le=MAX_VERSION)]
 
 Write = Answer[shapes.CanvasWritten] | Created[shapes.CanvasWritten]
 
@@ -134,7 +135,7 @@ def delete_canvas(path: CanvasPath) -> NoContent:
 def list_versions(path: CanvasPath, query: ListQuery) -> Answer[shapes.CanvasVersions]:
     """List what is kept of a canvas, newest first, also of a deleted one."""
     limit = min(query.limit, MAX_PAGE)
-    before = decode_cursor(query.cursor, row_id)
+    before = decode_cursor(query.cursor, _version)
     page = _store().versions(g.tenant, path.name, before=before, limit=limit)
     cursor = encode_cursor(page[-1].version) if len(page) == limit else None
     return Answer(shapes.CanvasVersions(versions=[canvas_json(version) for version in page], next_cursor=cursor))
@@ -227,6 +228,12 @@ def canvas_json(canvas: CanvasInfo) -> shapes.Canvas:
         "deleted_at": canvas.deleted_at.isoformat() if canvas.deleted_at else None,
         "links": {"self": link, "versions": f"{link}/versions"},
     }
+
+
+def _version(text: str) -> int:
+    if not 0 <= (version := int(text)) <= MAX_VERSION:
+        raise ValueError(text)
+    return version
 
 
 def _store() -> CanvasStore:

@@ -26,7 +26,7 @@ from webapp.responses import (
     accepted,
     decode_cursor,
     encode_cursor,
-    job_json,
+    listed_job_json,
 )
 from webapp.shapes import jobs as shapes
 from webapp.shapes.jobs import JobState, TaskStatus
@@ -110,7 +110,7 @@ def list_jobs(query: JobsQuery) -> Answer[shapes.Jobs]:
     after = decode_cursor(query.cursor, Place.parse)
     page = offstage().client.list(g.tenant, after=after, limit=min(query.limit, MAX_PAGE), only=only)
     cursor = encode_cursor(page.last) if page.last else None
-    return Answer(shapes.Jobs(jobs=[job_json(view) for view in page.jobs], next_cursor=cursor))
+    return Answer(shapes.Jobs(jobs=[listed_job_json(view) for view in page.jobs], next_cursor=cursor))
 
 
 @bp.post("/jobs/<string:job_type>")

@@ -25,10 +25,16 @@ class Job(JobView):
     links: LinksOfJob
 
 
+class ListedJob(Job):
+    """A job in a list. A result of more than 16 KiB is left out: the job's own address has it."""
+
+    result_left_out: bool
+
+
 class Jobs(TypedDict):
     """Jobs, in a page."""
 
-    jobs: list[Job]
+    jobs: list[ListedJob]
     next_cursor: Cursor
 
 

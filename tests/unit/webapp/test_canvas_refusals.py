@@ -16,6 +16,7 @@ from tests.fakes import engine_services, job_client
 from tests.unit.domain.canvas.samples import OBSIDIAN, TEXT_NODE
 from tests.unit.webapp.conftest import ACME, OTHER
 from webapp import create_app
+from webapp.responses import encode_cursor
 
 PLACE = "/canvases/微积分"
 FIRST = "8132d4d894c80022"
@@ -154,6 +155,12 @@ def test_the_upkeep_forgets_what_was_deleted_long_ago(web: FlaskClient, local_se
         connection.execute(update(canvases).values(deleted_at=datetime.now(UTC) - timedelta(days=31)))
     assert sweep_redis(ctx, Nothing()).forgotten == 1
     assert web.get(f"{PLACE}/versions").status_code == 404
+
+
+@pytest.mark.parametrize("version", [2**31, 2**62, -1])
+def test_a_cursor_beyond_all_versions_is_not_one_of_ours(web: FlaskClient, version: int) -> None:
+    assert web.get(f"{PLACE}/versions?cursor={encode_cursor(version)}").status_code == 400
+    assert web.get(f"{PLACE}/versions?cursor={encode_cursor(2**31 - 1)}").status_code == 200
 
 
 def test_no_change_makes_a_canvas_of_very_many_values(local: FlaskClient) -> None:

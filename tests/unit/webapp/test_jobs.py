@@ -116,6 +116,16 @@ def test_another_tenants_job_answers_as_a_missing_one(keyed: FlaskClient, local_
     assert keyed.get("/jobs", headers=mine).get_json()["jobs"] == []
 
 
+def test_a_long_result_is_left_out_of_lists(local: FlaskClient, local_services: Services) -> None:
+    """A page stays small; the job itself has its result."""
+    client, long = job_client(local_services), "好" * 20_000
+    ids = [client.start("test.echo", {"text": text}, tenant="local") for text in (long, "short")]
+    run_jobs(local_services)
+    listed = {job["id"]: (job["result"], job["result_left_out"]) for job in local.get("/jobs").get_json()["jobs"]}
+    assert listed == {ids[0]: (None, True), ids[1]: ("short", False)}
+    assert local.get(f"/jobs/{ids[0]}").get_json()["result"] == long
+
+
 def test_lists_come_in_pages_and_bounds_are_kept(local: FlaskClient, local_services: Services) -> None:
     """An absurd limit is clamped, a made-up cursor is a 400."""
     client = job_client(local_services)
