@@ -185,7 +185,11 @@ class Chat:
         if reply.estimated:
             reply.prompt_tokens = self._tokens_told()
             reply.completion_tokens = count_tokens(reply.text)
-        self._services.conversations.accept(self._to_log(), reserved_tokens=self._reserved or 0)
+        try:
+            self._services.conversations.accept(self._to_log(), reserved_tokens=self._reserved or 0)
+        except BaseException:
+            self._take_back()  # a lock that was held for too long may be gone by now
+            raise
         reply.task_id = start_logging(self._services, self._client, asked.tenant)
 
     def _take_back(self) -> None:

@@ -120,6 +120,8 @@ STATUSES: dict[type[Exception], int] = {
     StorageError: 503,
     TooManyStreams: 503,
 }
+_UNEXPECTED = "Something went wrong here. The log has it under this request id."
+_AWAY = "The database or the job store does not answer. Try again."
 HTTP_CODES = {
     400: "bad_request",
     401: "unauthorized",
@@ -150,6 +152,17 @@ def problem(status: int, code: str, detail: str, **extra: Any) -> ProblemAnswer:
 def invalid(error: ValidationError) -> Response:
     """Return a 422 that names the first fields that are wrong, without echoing their values."""
     return problem(422, "invalid", told(error), errors=[fault._asdict() for fault in faults_of(error)])
+
+
+def broken_off(error: Exception) -> dict[str, str]:
+    """Return `code` and `message` of what ends a stream: its status is out already."""
+    if isinstance(error, ProviderError):
+        return {"code": error.code, "message": str(error)}
+    if isinstance(error, RedisError) or is_away(error):
+        log.error("a stream ends, what it needs does not do its work: %s", error)
+        return {"code": "unavailable", "message": _AWAY}
+    log.error("a stream ends with an unexpected error", exc_info=error)
+    return {"code": "internal_error", "message": _UNEXPECTED}
 
 
 def register_errors(app: Flask) -> None:
@@ -214,4 +227,4 @@ def _provider_failed(error: Exception) -> Response:
 
 def _unexpected(error: Exception) -> Response:
     log.exception("unexpected error")
-    return problem(500, "internal_error", "Something went wrong here. The log has it under this request id.")
+    return problem(500, "internal_error", _UNEXPECTED)

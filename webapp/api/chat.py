@@ -11,11 +11,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from jobs.chat import Asked, Chat, Reply, chat
 from jobs.domain.analysis import Analysis
-from jobs.providers.errors import ProviderError
 from jobs.stores.conversations import Conversation
 from jobs.stores.sessions import Session
 from webapp.api.jobs import ListQuery
 from webapp.api.users import UserId, as_given, as_number
+from webapp.errors import broken_off
 from webapp.extension import offstage
 from webapp.openapi.describing import describe
 from webapp.requests import Storable
@@ -206,8 +206,8 @@ def _frames(exchange: Chat, asked: Asked, user_id: Any) -> Iterator[str]:
     try:
         for piece in exchange.pieces():
             yield _frame("token", {"text": piece})
-    except ProviderError as error:
-        yield _frame("error", {"code": error.code, "message": str(error)})
+    except Exception as error:
+        yield _frame("error", broken_off(error))
         return
     yield _frame("end", reply_json(exchange.reply, asked, user_id))
 

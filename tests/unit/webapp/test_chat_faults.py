@@ -1,13 +1,17 @@
 """Chats with a model whose endpoint misbehaves, over real HTTP: what the client is told, and what is counted."""
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy.exc import OperationalError
 
 from jobs.services import Services
+from jobs.stores.conversations import ConversationStore, NewConversation
 from tests.unit.providers.scripted import Exchange, Server, scripted_server
 from tests.unit.webapp.chatting import ask, logged
 from tests.unit.webapp.conftest import Build
@@ -120,3 +124,30 @@ def test_what_no_database_keeps_is_taken_out(services: Services, web: FlaskClien
     assert ask(web, "a\0b").status_code == 422
     assert web.get("/history/1?q=%00").status_code == 422
     assert web.get("/stats/%00").status_code == 422
+
+
+class _Locked(ConversationStore):
+    """A store whose database another process has locked for too long."""
+
+    def accept(self, new: NewConversation, *, reserved_tokens: int = 0) -> None:
+        busy = sqlite3.OperationalError("database is locked")
+        busy.sqlite_errorname = "SQLITE_BUSY"
+        raise OperationalError("INSERT", None, busy)
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+def test_an_answer_that_cannot_be_kept_is_an_error_and_costs_nothing(
+    services: Services, web: FlaskClient, server: Server, accept: str
+) -> None:
+    """The client is told, also in a stream; the user's day has its conversation left."""
+    server.script = lambda exchange: exchange.events(HELLO, USAGE, "[DONE]")
+    locked = create_app(services=replace(services, conversations=_Locked(services.database, services.usage)))
+    body, headers = {"user_id": 1, "message": "x"}, {"Accept": accept}
+    answer = locked.test_client().post("/chat", json=body, headers=headers)
+    if answer.status_code == 200:
+        kind, data = answer.get_data(as_text=True).strip().split("\n\n")[-1].split("\n")
+        assert (kind, json.loads(data.removeprefix("data: "))["code"]) == ("event: error", "unavailable")
+    else:
+        assert (answer.status_code, answer.get_json()["code"]) == (503, "unavailable")
+    assert ask(web).status_code == 200
+    assert ask(web).status_code == 429
