@@ -1,7 +1,9 @@
 """User data: all that is kept of a user, as a file to take along, or deleted."""
 
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
@@ -15,9 +17,10 @@ from jobs.services import Services
 from jobs.stores.exports import COMPLETED, Export
 from jobs.stores.user_data import Kind
 
-EXPORT, ERASE = "user_data.export", "user_data.erase"
+EXPORT, ERASE, FORGET_USAGE = "user_data.export", "user_data.erase", "user_data.forget_usage"
 MAX_BYTES = 2**40  # of an export
 KINDS: tuple[Kind, ...] = ("conversations", "sessions", "notifications", "research", "registrations")
+_LATE = (3900, 25 * 3600)  # seconds after a deletion: calls of an hour have ended by the first, all by the second
 _PAGE = 200  # records read at once
 _BEAT = 500  # records between two words of progress
 UserId = Annotated[str, Field(max_length=100)]
@@ -134,18 +137,27 @@ class _Produced:
 def erase(ctx: JobContext, args: EraseArgs) -> EraseResult:
     """Delete all that is kept of a user; what was done before goes on after what was finished."""
     services, user_id = ctx.services, args.user_id
-    ctx.step("unlogged", _drop, ctx, "unlogged", user_id)
-    counts = {kind: ctx.step(kind, _drop, ctx, kind, user_id) for kind in KINDS}
+    ctx.step("unlogged", _drop, ctx, services.conversations.drop_waiting, user_id)
+    drop = {kind: partial(services.user_data.drop_some, kind) for kind in KINDS}
+    counts = {kind: ctx.step(kind, _drop, ctx, drop[kind], user_id) for kind in KINDS}
     memories = ctx.step("memories", services.memories.forget_all, ctx.tenant, user_id)
     exports = ctx.step("exports", _drop_exports, ctx, user_id)
     statistics = ctx.step("statistics", services.user_stats.forget, ctx.tenant, user_id)
     services.usage.anonymize(ctx.tenant, user_id)
+    for seconds in _LATE:
+        ctx.start(FORGET_USAGE, args, job_id=f"{ctx.job_id[:24]}{seconds:08x}", due=time.time() + seconds)
     return EraseResult(**counts, memories=memories, exports=exports, statistics=int(statistics))
 
 
-def _drop(ctx: JobContext, kind: Kind, user_id: str) -> int:
+@job(FORGET_USAGE, queue="low", timeout=600)
+def forget_usage(ctx: JobContext, args: EraseArgs) -> None:
+    """Make no user's what calls have used that were under way when the user's data was deleted."""
+    ctx.services.usage.anonymize(ctx.tenant, args.user_id)
+
+
+def _drop(ctx: JobContext, drop_some: Callable[[str, str], int], user_id: str) -> int:
     total = 0
-    while dropped := ctx.services.user_data.drop_some(kind, ctx.tenant, user_id):
+    while dropped := drop_some(ctx.tenant, user_id):
         total += dropped
         ctx.checkpoint()
     return total

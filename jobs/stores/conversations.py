@@ -5,7 +5,7 @@ one transaction: whatever runs twice or dies in between, each is logged and coun
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -103,16 +103,31 @@ class ConversationStore:
             logged = connection.execute(kept, [values for values, _ in found]).all()
             memories = grow(connection, tenant, logged, self._rules)
             count(connection, tenant, found, self._rules.soft_limit)
-            for row, (values, _) in zip(rows, found, strict=True):
-                if values["model"] != BUILT_IN:
-                    self._record_usage(connection, tenant, f"chat/{row.number}", values)
+            for row in rows:
+                self._record_usage(connection, row, user_id=row.user_id)
             numbers = [row.number for row in rows]
             connection.execute(delete(pending_conversations).where(pending_conversations.c.number.in_(numbers)))
         return Logged(len(rows), memories)
 
-    def _record_usage(self, connection: Connection, tenant: str, key: str, values: Mapping[str, Any]) -> None:
-        used = Usage(values["prompt_tokens"], values["completion_tokens"], values["estimated"])
-        self._usage.record(connection, tenant, values["user_id"], values["model"], used, "chat", key)
+    def drop_waiting(self, tenant: str, user_id: str) -> int:
+        """Delete some of a user's conversations that wait to be logged; what they used counts as that of no user.
+        Return how many, 0 when none are left."""
+        waits = pending_conversations.c
+        query = select(pending_conversations).where(waits.tenant == tenant, waits.user_id == user_id)
+        with self._database.write() as connection:
+            rows = connection.execute(query.order_by(waits.number).limit(ROUND).with_for_update()).all()
+            for row in rows:
+                self._record_usage(connection, row, user_id="")
+            numbers = [row.number for row in rows]
+            connection.execute(delete(pending_conversations).where(waits.number.in_(numbers)))
+        return len(rows)
+
+    def _record_usage(self, connection: Connection, row: Row[Any], user_id: str) -> None:
+        values, _ = _content(row)
+        if values["model"] != BUILT_IN:
+            used = Usage(values["prompt_tokens"], values["completion_tokens"], values["estimated"])
+            key = f"chat/{row.number}"
+            self._usage.record(connection, row.tenant, user_id, values["model"], used, "chat", key)
 
     def tenants_waiting(self, before: float) -> list[str]:
         """Return the tenants with conversations that wait since before a time, in seconds since 1970."""

@@ -5,14 +5,13 @@ from typing import Any, Literal
 from sqlalchemy import Column, delete, select
 
 from jobs.stores.database import Database
-from jobs.stores.schema import conversations, notifications, pending_conversations, research, sessions, users
+from jobs.stores.schema import conversations, notifications, research, sessions, users
 
 ROUND = 1000  # rows of one transaction
 
-Kind = Literal["unlogged", "conversations", "sessions", "notifications", "research", "registrations"]
+Kind = Literal["conversations", "sessions", "notifications", "research", "registrations"]
 # What tells the rows of each kind apart. Deliveries go with their notifications.
 _KEYS: dict[Kind, Column[Any]] = {
-    "unlogged": pending_conversations.c.number,
     "conversations": conversations.c.number,
     "sessions": sessions.c.last_number,
     "notifications": notifications.c.number,

@@ -1,18 +1,20 @@
 """Exports, and the rows of a user, on both databases."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
+from jobs.domain.chat import BUILT_IN
 from jobs.stores.conversations import ConversationStore, NewConversation
 from jobs.stores.database import Database
 from jobs.stores.exports import ExportNotReady, ExportStore
 from jobs.stores.sessions import SessionStore
-from jobs.stores.usage import UsageStore
+from jobs.stores.usage import UsageFilter, UsageStore
 from jobs.stores.user_data import Kind, UserDataStore
 from tests.fakes import PRICES
 
-KINDS: tuple[Kind, ...] = ("unlogged", "conversations", "sessions", "notifications", "research", "registrations")
+KINDS: tuple[Kind, ...] = ("conversations", "sessions", "notifications", "research", "registrations")
 
 
 def said(number: int, user_id: str) -> NewConversation:
@@ -26,7 +28,7 @@ def test_what_is_being_logged_is_deleted_too(database: Database) -> None:
         store.accept(said(number, str(number % 2)))
 
     def erase(_: int) -> int:
-        return sum(data.drop_some(kind, "a", "1") for kind in KINDS)
+        return store.drop_waiting("a", "1") + sum(data.drop_some(kind, "a", "1") for kind in KINDS)
 
     with ThreadPoolExecutor(4) as pool:
         logging = [pool.submit(store.log, "a") for _ in range(2)]
@@ -36,6 +38,18 @@ def test_what_is_being_logged_is_deleted_too(database: Database) -> None:
     assert (store.history("a", "1"), SessionStore(database).list("a", "1")) == ([], [])
     assert len(store.history("a", "0", limit=100)) == 30
     assert sum(data.drop_some(kind, "b", "0") for kind in KINDS) == 0
+
+
+def test_what_waiting_conversations_have_used_is_that_of_no_user(database: Database) -> None:
+    """It was paid for. What the built-in answers used was nothing."""
+    usage = UsageStore(database, PRICES)
+    store = ConversationStore(database, usage)
+    for model in ("m", "m", BUILT_IN):
+        store.accept(replace(said(1, "1"), model=model))
+    store.accept(said(2, "2"))
+    assert (store.drop_waiting("a", "1"), store.drop_waiting("a", "1")) == (3, 0)
+    assert store.log("a").conversations == 1
+    assert {total.group: total.calls for total in usage.totals("a", "user", UsageFilter())} == {"": 2, "2": 1}
 
 
 def test_an_export_has_one_file(database: Database) -> None:

@@ -14,10 +14,12 @@ from sqlalchemy import Table, func, select, update
 from jobs.core.errors import Interrupted
 from jobs.documents import RecoverArgs as DocumentsRecoverArgs
 from jobs.documents import recover as recover_documents
+from jobs.domain.usage import Usage
 from jobs.services import Services
 from jobs.stores.schema import exports, metadata
+from jobs.stores.usage import UsageFilter
 from jobs.user_data import EraseArgs, ExportArgs, UpkeepArgs, UpkeepResult, erase, export, upkeep
-from tests.fakes import run_jobs
+from tests.fakes import make_due, run_jobs
 from tests.unit.webapp.chatting import ScriptedModel, ask, context, logged
 from tests.unit.webapp.conftest import ACME, ACME_ENTRY, OTHER, OTHER_ENTRY, Build
 from webapp import create_app
@@ -154,13 +156,28 @@ def test_nothing_of_a_user_is_left_and_all_of_the_others(services: Services, web
     assert kept_of(services, "1") == {}
     assert kept_of(services, "2") == of_other
     assert list(services.blobs.list()) == []
-    assert web.get("/usage").get_json()["total"] == used
+    left = web.get("/usage").get_json()["total"]
+    assert (left["calls"], left["total_tokens"]) == (used["calls"] + 1, used["total_tokens"] + 14)  # what waited, too
     assert web.get("/stats/1").get_json()["total_conversations"] == 0
     logged(services)
     assert kept_of(services, "1") == {}
     again = web.delete("/users/1/data").get_json()["task_id"]
     run_jobs(services)
     assert set(web.get(f"/jobs/{again}").get_json()["result"].values()) == {0}
+
+
+def test_a_call_that_ends_after_a_deletion_becomes_that_of_no_user(services: Services, web: FlaskClient) -> None:
+    """Two jobs come later, for what was under way; each leaves what there is of the others."""
+    web.delete("/users/1/data")
+    run_jobs(services)
+    for user_id in ("1", "2"):
+        services.usage.record(None, "local", user_id, "m", Usage(1, 1), "agents", f"late {user_id}")
+    make_due(services)
+    run_jobs(services)
+    users = {total.group for total in services.usage.totals("local", "user", UsageFilter(), limit=100)}
+    assert ("1" in users, "2" in users, "" in users) == (False, True, True)
+    late = web.get("/jobs?type=user_data.forget_usage").get_json()["jobs"]
+    assert [job["state"] for job in late] == ["completed"] * 2
 
 
 def test_an_erasure_goes_on_after_what_was_done(services: Services) -> None:
