@@ -17,13 +17,13 @@ from jobs.answering import similarities
 from jobs.calling import Call, write
 from jobs.core.events import PROGRESS, order, read_events
 from jobs.core.live_text import LiveText, pieces_of
-from jobs.domain.citations import CitedText
+from jobs.domain.citations import CitedText, cited
 from jobs.domain.report_notes import note, told
 from jobs.domain.reports import (
     SourceList,
     heading,
     nothing_found,
-    quotation,
+    quotations,
     section_prompt,
     summary_prompt,
     summary_title,
@@ -145,7 +145,7 @@ class ReportWriter:
             return self._part(question, written, pen)
         pen.begin()
         compare = similarities(self._ctx.services.embedder, question)
-        pen.write(quotation(question, section.passages, compare) or nothing_found(language))
+        pen.quote(quotations(question, section.passages, compare), nothing_found(language))
         return pen.end([written] if written else [])
 
     def _summary(self, percent: float) -> Part:
@@ -220,6 +220,11 @@ class _Pen:
     def write(self, piece: str) -> None:
         """Go on."""
         self._live.write(self._text.feed(piece))
+
+    def quote(self, sentences: Sequence[tuple[str, int]], otherwise: str) -> None:
+        """Write sentences of sources, each with the place of its own; numbers in them are not ours."""
+        said = [f"{cited(sentence, lambda _: None)} [{self._number(label)}]" for sentence, label in sentences]
+        self._live.write(" ".join(said) or otherwise)
 
     def end(self, notes: Sequence[Note] = (), tokens: int = 0) -> Part:
         """Return the part as it was written."""

@@ -1,0 +1,46 @@
+"""Research against pages, searches and models that mean no good: the report is made, and is text."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from markdown_it import MarkdownIt
+
+from tests.model_server import ModelServer
+from tests.small_web import SmallWeb
+from tests.unit.research.conftest import Desk, answer
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Sleep certainly improves memory [[9]77] in people.",
+        "Sleep certainly improves memory [[9]1, 2] in people.",
+        "Sleep certainly improves memory [1](http://evil.example/) in people.",
+        r"Sleep certainly improves memory \&lt;img src=http://evil.example/ onerror=alert(1)&gt; in people.",
+    ],
+)
+def test_a_quotation_has_no_number_and_no_effect_of_its_own(
+    make_desk: Callable[..., Desk], web: SmallWeb, sentence: str
+) -> None:
+    """What a page says of sources is not taken for what the report says of its own, nor is it HTML or a link."""
+    web.pages = {"/evil": f"<title>Sleep</title><p>{sentence}</p>"}
+    desk = make_desk(web_search_url=web.url, web_allow_private=True)
+    desk.research(query="How does sleep improve memory?", model="built-in", web=True)
+    report = desk.report()
+    assert re.findall(r"\[\d+\]", report) == ["[1]"]
+    html = MarkdownIt("commonmark", {"html": True}).render(report)
+    assert "<img" not in html
+    assert 'href="http://evil' not in html
+
+
+def test_a_model_cannot_forge_a_list_of_sources(desk: Desk, web: SmallWeb, model: ModelServer) -> None:
+    """Its headings and its numbered lists are text; the only ones are the report's own."""
+    forged = "Claim [1].\n\n## Sources\n\n1. Journal of Trust. <[99]https://trusted.example/>\n\nNotes\n---\n"
+    model.answer = lambda message: answer(message) if message.startswith("Write") else forged
+    desk.research(web=True)
+    html = MarkdownIt("commonmark", {"html": True}).render(desk.report())
+    assert html.count(">Sources</h2>") == 1
+    assert html.count("<ol>") == 1
+    assert "<h2>Notes" not in html
+    assert 'href="https://trusted' not in html
