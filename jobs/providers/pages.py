@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.domain.documents import HTML, PDF, TEXT, Page
+from jobs.domain.documents import HTML, PDF, TEXT, Corrupt, Page
 from jobs.providers.errors import ProviderBusy, ProviderRefused, ProviderUnavailable
 from jobs.providers.parsers import parse
 from jobs.providers.parsers.html import known_encoding
@@ -81,7 +81,10 @@ def _parse(found: "Fetched", media_type: str) -> list[Page]:
     with tempfile.NamedTemporaryFile(prefix="offstage-page-") as file:
         file.write(found.content if media_type == PDF else _as_utf8(found))
         file.flush()
-        return list(islice(parse(Path(file.name), media_type), MAX_PAGES))
+        try:
+            return list(islice(parse(Path(file.name), media_type), MAX_PAGES))
+        except ValueError as error:  # of a codec, or of a parser's own
+            raise Corrupt from error
 
 
 def _as_utf8(found: "Fetched") -> bytes:

@@ -1,6 +1,6 @@
 """Batches: many jobs in one request."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from flask import g
 from flask_openapi3 import APIBlueprint, Tag
@@ -15,6 +15,7 @@ from webapp.api.jobs import ListQuery
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
 from webapp.options import JobOptions
+from webapp.requests import Storable, StoredId
 from webapp.responses import MAX_PAGE, Accepted, Answer, decode_cursor, encode_cursor, job_json, row_id
 from webapp.shapes import batches as shapes
 from webapp.shapes.jobs import Jobs, JobState
@@ -27,7 +28,7 @@ bp = APIBlueprint("batches", __name__, abp_tags=[Tag(name="batches", description
 class BatchPath(BaseModel):
     """A batch's id."""
 
-    batch_id: str
+    batch_id: StoredId
 
 
 class BatchJob(JobOptions):
@@ -47,7 +48,7 @@ class BatchBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(default="", max_length=200)
+    name: Annotated[str, Storable] = Field(default="", max_length=200)
     jobs: list[BatchJob] | None = Field(default=None, min_length=1, max_length=MAX_JOBS)
     type: str | None = None
     items: list[dict[str, Any]] | None = Field(default=None, min_length=1, max_length=MAX_JOBS)

@@ -17,6 +17,7 @@ from webapp.aside import aside
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
 from webapp.openapi.describing import describe
+from webapp.requests import Storable, StoredId
 from webapp.research import events, links, listed_json, look, run_json, status_of
 from webapp.responses import (
     MAX_PAGE,
@@ -85,7 +86,7 @@ class ResearchBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    query: Annotated[str, Field(max_length=4000), AfterValidator(_plain), Field(min_length=2)]
+    query: Annotated[str, Field(max_length=4000), Storable, AfterValidator(_plain), Field(min_length=2)]
     ai_config: AiConfig = Field(default_factory=AiConfig)
     search_config: SearchConfig = Field(default_factory=SearchConfig)
     budget: Budget = Field(default_factory=Budget)
@@ -97,13 +98,13 @@ class ResearchBody(BaseModel):
 class ResearchPath(BaseModel):
     """The id of research: its task's."""
 
-    research_id: str
+    research_id: StoredId
 
 
 class ResearchQuery(ListQuery):
     """`q`: what stands in the query or the title."""
 
-    q: str | None = Field(default=None, max_length=200)
+    q: Annotated[str, Storable] | None = Field(default=None, max_length=200)
 
 
 @bp.post("/research")

@@ -16,6 +16,12 @@ _META_WITHIN = 4096
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
 # Labels that mean more than they say: https://encoding.spec.whatwg.org/#names-and-labels
 _WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252", "latin1": "cp1252", "us-ascii": "cp1252"}
+# Those of the same list, by their Python names: other codecs read escapes, or fail in ways of their own.
+_OF_THE_WEB = {
+    "ascii", "big5", "big5hkscs", "cp866", "cp874", "cp932", "cp949", "euc_jp", "euc_kr", "gb18030", "gb2312", "gbk",
+    "iso2022_jp", "koi8-r", "koi8-u", "mac-cyrillic", "mac-roman", "shift_jis", "utf-16", "utf-16-be", "utf-16-le",
+    "utf-8", *(f"cp{page}" for page in range(1250, 1259)), *(f"iso8859-{part}" for part in range(1, 17)),
+}  # fmt: skip
 _UNSEEN = {"script", "style", "noscript", "template", "svg", "math", "iframe", "object", "select"}
 _BLOCKS = {
     "address", "article", "aside", "blockquote", "body", "br", "caption", "dd", "details", "dialog", "div", "dl",
@@ -127,7 +133,6 @@ def known_encoding(label: str) -> str | None:
 
     try:
         name = codecs.lookup(_WIDER.get(label.lower(), label)).name
-        b"".decode(name)  # some codecs do not make text
-    except LookupError:
+    except (LookupError, ValueError):
         return None
-    return name
+    return name if name in _OF_THE_WEB else None

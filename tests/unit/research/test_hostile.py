@@ -1,5 +1,6 @@
 """Research against pages, searches and models that mean no good: the report is made, and is text."""
 
+import json
 import re
 from collections.abc import Callable
 
@@ -44,3 +45,12 @@ def test_a_model_cannot_forge_a_list_of_sources(desk: Desk, web: SmallWeb, model
     assert html.count("<ol>") == 1
     assert "<h2>Notes" not in html
     assert 'href="https://trusted' not in html
+
+
+def test_results_and_answers_that_nobody_can_store_fail_nothing(desk: Desk, web: SmallWeb, model: ModelServer) -> None:
+    """A plan with control characters, a section with halves of characters."""
+    plan = json.dumps({"title": "Sleep\0 and memory", "questions": ["How does\x07 sleep \0consolidate memory?"]})
+    model.answer = lambda message: plan if message.startswith("Write") else "Sleep \ud83d helps\0 [1]."
+    desk.research(web=True)
+    assert desk.kept().title == "Sleep and memory"
+    assert "## How does sleep consolidate memory?\n\nSleep \ufffd helps [1]." in desk.report()
