@@ -46,6 +46,7 @@ from jobs.domain.documents import (
 )
 from jobs.domain.notifications import BadContext, TextTooLong, UnknownEvent
 from jobs.providers.errors import ProviderError
+from jobs.providers.report_pdf import PdfUnavailable
 from jobs.research import ModelNotServed, NoSource
 from jobs.stores.blobs import StorageError, StorageFull
 from jobs.stores.conversations import SessionNotFound
@@ -118,6 +119,7 @@ STATUSES: dict[type[Exception], int] = {
     StorageFull: 507,
     StorageError: 503,
     TooManyStreams: 503,
+    PdfUnavailable: 503,
 }
 HTTP_CODES = {
     400: "bad_request",

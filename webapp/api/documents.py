@@ -15,7 +15,6 @@ from webapp.errors import problem
 from webapp.extension import offstage
 from webapp.multipart import file_part
 from webapp.openapi.describing import describe
-from webapp.requests import Storable
 from webapp.responses import (
     MAX_PAGE,
     Accepted,
@@ -65,7 +64,7 @@ class AskBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    question: Annotated[str, Storable] = Field(min_length=1, max_length=4000)
+    question: str = Field(min_length=1, max_length=4000)
     document_id: DocumentId | None = None
 
 
@@ -74,7 +73,7 @@ class SearchQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    q: Annotated[str, Storable] = Field(min_length=1, max_length=4000)
+    q: str = Field(min_length=1, max_length=4000)
     document_id: DocumentId | None = None
     limit: int = Field(default=10, ge=1)
 

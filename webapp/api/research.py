@@ -9,11 +9,9 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from jobs.core.events import FROM_START, is_event_id
 from jobs.domain.research import LEAST_TOKENS, MAX_QUESTIONS, Language, ResearchArgs, language_of
-from jobs.providers.report_pdf import pdf_of
 from jobs.research import forget, model_of, start, uses_web
 from webapp.api.jobs import EventsQuery, ListQuery
 from webapp.api.users import UserId
-from webapp.aside import aside
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
 from webapp.openapi.describing import describe
@@ -164,8 +162,7 @@ def get_pdf(path: ResearchPath) -> Pdf:
     """Return the report, as far as it is written, as a PDF."""
     app = offstage()
     run = look(app, g.tenant, path.research_id)
-    content = aside(pdf_of, run.report, app.services.config.pdf_font)
-    return _file(content, "application/pdf", f"{run.kept.id}.pdf")
+    return _file(app.renderer.pdf(run.report), "application/pdf", f"{run.kept.id}.pdf")
 
 
 @bp.delete("/research/<string:research_id>")
