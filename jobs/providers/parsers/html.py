@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobs.domain.documents import Corrupt
+from jobs.domain.documents import Corrupt, UnreadableDocument
 from jobs.providers.parsers.text import detect_encoding
 
 _CHUNK_CHARS = 64 * 1024
+_MOST_OPEN = 1000  # elements: at each end tag libxml2 may look through all that are open, and pages need some fifty
 _META_WITHIN = 4096
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
 # Labels that mean more than they say: https://encoding.spec.whatwg.org/#names-and-labels
@@ -38,6 +39,7 @@ def read(path: Path) -> Iterator[str]:
 
     Raises:
         Corrupt: nothing in it is HTML.
+        UnreadableDocument: it is nested too deeply.
         UnknownEncoding
     """
     from lxml import etree
@@ -61,6 +63,7 @@ class _Layout:
 
     def __init__(self) -> None:
         self._text: list[str] = []
+        self._open = 0
         self._unseen = 0  # depth in elements that are not shown
         self._preformatted = 0
         self._breaks = 0  # line ends owed before the next text
@@ -68,11 +71,15 @@ class _Layout:
         self._started = False
 
     def start(self, tag: str, _attributes: object) -> None:
+        self._open += 1
+        if self._open > _MOST_OPEN:
+            raise UnreadableDocument("The document is nested too deeply.")
         self._unseen += tag in _UNSEEN
         self._preformatted += tag == "pre"
         self._bound(tag)
 
     def end(self, tag: str) -> None:
+        self._open -= 1
         self._unseen -= tag in _UNSEEN
         self._preformatted -= tag == "pre"
         self._bound(tag)

@@ -54,3 +54,11 @@ def test_results_and_answers_that_nobody_can_store_fail_nothing(desk: Desk, web:
     desk.research(web=True)
     assert desk.kept().title == "Sleep and memory"
     assert "## How does sleep consolidate memory?\n\nSleep \ufffd helps [1]." in desk.report()
+
+
+def test_a_page_that_is_made_to_cost_time_is_named_and_the_others_are_used(desk: Desk, web: SmallWeb) -> None:
+    """Two megabytes of elements that nothing closes, and of ends that close nothing."""
+    web.pages = {"/good": web.pages["/sleep"], "/bad": "<p>Sleep, memory.</p>" + "<b>" * 290_000 + "</x>" * 290_000}
+    desk.research(web=True)
+    assert f"{web.url}/bad could not be used (unreadable)." in desk.report()
+    assert "1. Page /good." in desk.report()
