@@ -198,9 +198,9 @@ def _write(ctx: JobContext, args: ResearchArgs, report: ReportWriter, sections: 
 def _keep(ctx: JobContext, args: ResearchArgs, report: ReportWriter, title: str) -> ResearchResult:
     messages = what_was_told(ctx.services.redis, ctx.tenant, ctx.job_id).messages
     content = Content(report=report.text, sources=report.sources, notes=report.notes, messages=messages)
-    ctx.services.research.end(ctx.tenant, ctx.job_id, COMPLETED, content, title=title, tokens=report.tokens)
-    sources, model = len(report.sources), args.model
-    return ResearchResult(title=title, model=model, tokens=report.tokens, sources=sources, notes=report.notes)
+    tokens, sources = report.used, len(report.sources)
+    ctx.services.research.end(ctx.tenant, ctx.job_id, COMPLETED, content, title=title, tokens=tokens)
+    return ResearchResult(title=title, model=args.model, tokens=tokens, sources=sources, notes=report.notes)
 
 
 class PurgeArgs(BaseModel):

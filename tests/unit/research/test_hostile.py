@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 from markdown_it import MarkdownIt
 
+from jobs.stores.usage import UsageFilter
 from tests.model_server import ModelServer
 from tests.small_web import SmallWeb
-from tests.unit.research.conftest import Desk, answer
+from tests.unit.research.conftest import TENANT, Desk, answer
 
 
 @pytest.mark.parametrize(
@@ -62,3 +63,16 @@ def test_a_page_that_is_made_to_cost_time_is_named_and_the_others_are_used(desk:
     desk.research(web=True)
     assert f"{web.url}/bad could not be used (unreadable)." in desk.report()
     assert "1. Page /good." in desk.report()
+
+
+def test_tries_that_break_off_are_on_the_budget(desk: Desk, web: SmallWeb, model: ModelServer) -> None:
+    """What they have used is counted, and what is left is not enough to try again for ever."""
+    long = "Sleep helps memory. " * 60
+    model.answer, model.breaks = (lambda message: answer(message) if message.startswith("Write") else long), True
+    result = desk.research(documents=None, web=True, tokens=900)
+    said = sum(body["stream"] for body in model.bodies if "stream" in body)
+    assert 1 <= said < 5
+    assert 250 * said < result.tokens <= 900
+    assert "tokens_cut" in {note.code for note in result.notes}
+    used = desk.services.usage.total(TENANT, UsageFilter(source="research"))
+    assert used.prompt_tokens + used.completion_tokens == result.tokens == desk.kept().tokens
