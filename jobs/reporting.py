@@ -84,6 +84,7 @@ class Told:
     sources: list[Source]
     messages: list[str]
     at: datetime | None
+    has_ended: bool = False
 
 
 def what_was_told(redis: Redis, tenant: str, job_id: str) -> Told:
@@ -94,7 +95,8 @@ def what_was_told(redis: Redis, tenant: str, job_id: str) -> Told:
     sources = [named[number] for number in sorted(named) if f"[{number}]" in text]
     said = [event.data.get("text") or event.data.get("message") for event in events if event.kind in _SAID]
     at = datetime.fromtimestamp(order(events[-1].id)[0] / 1000, UTC) if events else None
-    return Told(text, sources, [message for message in dict.fromkeys(said) if message], at)
+    messages = [message for message in dict.fromkeys(said) if message]
+    return Told(text, sources, messages, at, has_ended=bool(events) and events[-1].kind == "end")
 
 
 class ReportWriter:

@@ -16,8 +16,8 @@ from typing import Any
 class ModelServer:
     """An OpenAI-compatible endpoint on loopback. Each call takes `seconds`, and a streamed one `piece_seconds` a word.
 
-    With `breaks` a streamed one ends with an error. `answer` makes the answer of the last message; a number instead is an
-    HTTP status. `most` is how many calls were under way at once, `asked` how often each message came.
+    With `breaks` a streamed one ends with an error. `answer` makes the answer of the last message; a number instead is
+    an HTTP status. `most` is how many calls were under way at once, `asked` how often each message came.
     """
 
     url: str = ""
