@@ -1,6 +1,7 @@
 """Research: ask, follow, read, take home."""
 
 import unicodedata
+from datetime import UTC, datetime
 from typing import Annotated
 
 from flask import Response, abort, g, request
@@ -46,6 +47,14 @@ def _plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
+def _in_utc(time: datetime) -> datetime:
+    """Return a time in the form in which equal ones are equal. Raises ValueError for one that no zone can have."""
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("this time is out of range") from None
+
+
 class AiConfig(BaseModel):
     """`language` of the report, that of the query if it is not given; `max_tokens` of a section."""
 
@@ -76,7 +85,7 @@ class Budget(BaseModel):
     tokens: int | None = Field(default=None, ge=1, le=10_000_000)
     searches: int | None = Field(default=None, ge=1, le=2 * MAX_QUESTIONS)
     minutes: float | None = Field(default=None, gt=0, le=24 * 60, allow_inf_nan=False)
-    deadline: AwareDatetime | None = None
+    deadline: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None
 
 
 class ResearchBody(BaseModel):
