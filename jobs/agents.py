@@ -1,5 +1,6 @@
 """Agents: ask named prompts, one by one or up to a thousand at once, and lose no answer on the way."""
 
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -10,13 +11,18 @@ from pydantic import BaseModel, Field
 from jobs.calling import ask
 from jobs.core.client import JobClient
 from jobs.core.context import JobContext
-from jobs.core.errors import GivenUp, JobError, Kind, kind_of
+from jobs.core.errors import GivenUp, JobCanceled, Kind, kind_of
+from jobs.core.runner import UNEXPECTED, failure_of
 from jobs.core.spec import job
+from jobs.core.worker_parts.outage import AWAY
 from jobs.domain.agents import AgentAnswer, get_agent
 from jobs.providers.errors import ProviderError
+from jobs.stores.database import is_away
 
 CALL, BATCH = "agents.call", "agents.batch"
 MAX_CALLS = 1000
+
+log = logging.getLogger(__name__)
 
 UserId = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -118,12 +124,22 @@ class _Batch:
                 found = CallOutcome(index=index, agent=name, status="completed", answer=self._ask(index))
             else:
                 found = CallOutcome(index=index, agent=name, status="failed", error=self._fatal)
-        except (ProviderError, JobError) as error:
-            problem = CallProblem(code=error.code, message=str(error), kind=kind_of(error))
+        except (JobCanceled, *AWAY):
+            raise
+        except Exception as error:
+            if is_away(error):
+                raise
+            problem = self._problem(error)
             self._fatal = problem if problem.kind == "FATAL" else self._fatal
             found = CallOutcome(index=index, agent=name, status="failed", error=problem)
         self._ctx.emit("result", found.model_dump(mode="json"))
         return found
+
+    def _problem(self, error: Exception) -> CallProblem:
+        failure = failure_of(error)
+        if failure.code == UNEXPECTED:
+            log.error("a call of the batch %s failed", self._ctx.job_id, exc_info=error)
+        return CallProblem(code=failure.code, message=failure.message, kind=kind_of(error))
 
     def _ask(self, index: int) -> AgentAnswer:
         one, args = self._args.calls[index], self._args

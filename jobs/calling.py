@@ -39,6 +39,7 @@ _LONGEST_WAIT = 16.0
 _backoff = wait_exponential_jitter(_FIRST_WAIT, _LONGEST_WAIT, jitter=0.25)
 
 _PATIENCE_SECONDS = 3600.0
+_TRIAL_SECONDS = 5.0  # to wait for what a call finds out that tries the endpoint now
 _LOST = "lost_tokens"
 
 T = TypeVar("T")
@@ -147,7 +148,7 @@ def _fitting(ctx: JobContext, llm: LanguageModel, agent: Agent, call: Call) -> t
         return agent.read(completion.text), completion
     except ValueError:
         _record_failed(ctx, call, completion)
-        raise AnswerUnfit from None
+        raise AnswerUnfit(retry_after=0) from None  # the endpoint is well: it need not rest
 
 
 def _complete(llm: LanguageModel, call: Call) -> Completion:
@@ -202,9 +203,9 @@ def _through_the_gate(ctx: JobContext, call: Call, attempt: Callable[[LanguageMo
         _wait_for_the_endpoint(ctx, call, error)
     except ProviderError as error:
         state = gate.state()
-        if not error.retryable or state.breaker != "open":
+        if not error.retryable or state.breaker == "closed":
             raise
-        _wait_for_the_endpoint(ctx, call, CircuitOpen(retry_after=state.tries_in))
+        _wait_for_the_endpoint(ctx, call, CircuitOpen(retry_after=state.tries_in or _TRIAL_SECONDS))
     raise AssertionError("tenacity raises the last error")
 
 

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 from fakeredis import FakeRedis, FakeServer
+from hypothesis import settings
 from redis import Redis
 
 from config import Config
 from jobs.stores.database import Database
 from jobs.stores.migrate import upgrade
 from local.redis_server import RedisServer
+
+settings.register_profile("offstage", deadline=None)  # how long an example takes is the machine's affair
+settings.load_profile("offstage")
 
 for _name in Config.model_fields:  # whatever is set on this machine is not for the tests
     os.environ.pop(_name.upper(), None)

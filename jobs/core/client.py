@@ -74,11 +74,13 @@ class JobClient:
         on_dependency_failure: OnDependencyFailure = "cancel",
         keep: int | None = None,
         webhook: Webhook | None = None,
+        parent: str | None = None,
     ) -> str:
         """Put a job on its queue and return its id, or that of the job that does the same already.
 
-        The options are those of `Options`; `webhook` is told of the end. With a `job_id` of the caller's, a job that
-        exists already is left as it is. With Redis away, work that is kept in the database is enqueued later.
+        The options are those of `Options`; `webhook` is told of the end, a `parent` takes it along. With a `job_id` of
+        the caller's, a job that exists is left as it is. With Redis away, work that is kept in the database is
+        enqueued later.
 
         Raises:
             UnknownJobType: no module declares `name`.
@@ -87,7 +89,7 @@ class JobClient:
             TooManyWebhooks: the job that does the same has its share.
         """
         options = Options(queue, timeout, retries, due, fresh, depends_on, on_dependency_failure, keep)
-        job = prepare(name, args, tenant, self._ttl, options, job_id)
+        job = prepare(name, args, tenant, self._ttl, options, job_id, {"parent": parent} if parent else {})
         if self._acceptance:
             return self._acceptance.accept(job, webhook)
         started = enqueue(self._redis, job)
@@ -182,9 +184,9 @@ class JobClient:
         """
         view, now = self.present(tenant, job_id), datetime.now(UTC)
         args = [PREFIX, job_id, keys.state(tenant, job_id), utcformat(now), now.timestamp()]
-        if not call(self._redis, "resume", [], args) and view.ended:
+        resumed = call(self._redis, "resume", [], args)
+        if not self._for_children(tenant, job_id, self.resume) and not resumed and view.ended:
             raise WrongState(view)
-        self._for_children(tenant, job_id, self.resume)
         return self.get(tenant, job_id)
 
     def delete(self, tenant: str, job_id: str) -> None:
@@ -257,12 +259,15 @@ class JobClient:
                 return read_job(self._redis, tenant, job_id)
         return self.get(tenant, job_id)
 
-    def _for_children(self, tenant: str, job_id: str, act: Callable[[str, str], JobView]) -> None:
-        """Do to a job's children what was done to it, where their state allows it."""
+    def _for_children(self, tenant: str, job_id: str, act: Callable[[str, str], JobView]) -> int:
+        """Do to a job's children what was done to it, where their state allows it; return of how many it did."""
         children: Any = self._redis.smembers(keys.children(tenant, job_id))
+        done = 0
         for child in children:
             with suppress(JobNotFound, WrongState):
                 act(tenant, child.decode())
+                done += 1
+        return done
 
 
 def stop_running(redis: Redis, tenant: str, job_id: str, ttl: int) -> None:

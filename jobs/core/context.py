@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Event
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
-from uuid import NAMESPACE_OID, uuid5
+from uuid import NAMESPACE_OID, uuid4, uuid5
 
 from pydantic import BaseModel
 
@@ -57,6 +57,8 @@ class JobContext:
         self._redis = services.redis
         self._ttl = max(ttl or services.config.result_ttl, _MIN_TTL)
         self._steps: dict[bytes, bytes] | None = None
+        self._run = uuid4().hex  # this run of the job; another one may begin elsewhere if this is taken for dead
+        self._has_begun = False
 
     def step(self, name: str, function: Callable[..., T], *args: Any) -> T:
         """Run a part of the job, once: a finished step is not done again after a retry or a crash.
@@ -132,15 +134,20 @@ class JobContext:
         Raises:
             JobCanceled: a client canceled the job.
             Interrupted: a client paused the job, or the worker stops; it goes on later, after its last finished step.
+                Or this worker was taken for dead, and another one has begun.
         """
         stop_if_asked()
         if self._leaving.is_set():
             raise Interrupted
-        cancel, pause = self._redis.hmget(keys.state(self.tenant, self.job_id), "cancel", "pause")
+        if not self._has_begun:
+            self._begin()
+        cancel, pause, run = self._redis.hmget(keys.state(self.tenant, self.job_id), "cancel", "pause", "run")
         if cancel:
             raise JobCanceled
-        if pause:
+        if pause or run not in (None, self._run.encode()):
             raise Interrupted
+        if run is None:  # Redis has lost it
+            self._begin()
 
     def progress(self, percent: float, message: str = "") -> None:
         """Say how far the job is, from 0 to 100. Shown by `GET /jobs/{id}` and sent to watchers."""
@@ -173,6 +180,7 @@ class JobContext:
         options.setdefault("job_id", uuid5(NAMESPACE_OID, f"{self.job_id}/{name}/{content}").hex)
         if child:
             self._add_child(options["job_id"])
+            options["parent"] = self.job_id
         return self._client.start(name, args, tenant=self.tenant, **options)
 
     def effect(self, key: str, function: Callable[[], T], *, channel: str, cut_off: CutOff = "unknown") -> T:
@@ -205,10 +213,23 @@ class JobContext:
             pipeline.expire(key, self._ttl)
             pipeline.execute()
 
+    def _begin(self) -> None:
+        """Say that this is the run of the job, and give Redis the steps that it has finished, if it has lost them."""
+        state, steps = keys.state(self.tenant, self.job_id), keys.steps(self.tenant, self.job_id)
+        with self._redis.pipeline() as pipeline:
+            pipeline.hset(state, "run", self._run)
+            pipeline.expire(state, self._ttl)
+            if self._steps:
+                pipeline.hset(steps, mapping=dict(self._steps))  # type: ignore[arg-type]
+                pipeline.expire(steps, self._ttl)
+            pipeline.execute()
+        self._has_begun = True
+
     def _finished_steps(self) -> dict[bytes, bytes]:
         if self._steps is None:
-            self._steps = self._redis.hgetall(keys.steps(self.tenant, self.job_id))  # type: ignore[assignment]
-        return self._steps or {}
+            found: Any = self._redis.hgetall(keys.steps(self.tenant, self.job_id))
+            self._steps = dict(found)
+        return self._steps
 
     def _keep_step(self, name: str, result: bytes) -> None:
         key = keys.steps(self.tenant, self.job_id)

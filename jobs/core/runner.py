@@ -90,10 +90,29 @@ def _attempt(services: "Services", job: Job, name: str, args: dict[str, Any]) ->
     if claim and claim.generation is None:
         return _kept_outcome(claim.work)
     context = _context(services, job)
+    _follow_parent(services, job)
     result = job_type.dump_result(job_type.function(context, job_type.args_model.model_validate(args)))
     if claim:  # before RQ is told: a crash in between gives the same result, and not a second run
         services.work.complete(job.id, claim.generation, json.dumps(result, ensure_ascii=False))
     return result
+
+
+def _follow_parent(services: "Services", job: Job) -> None:
+    """Do not begin a child whose parent was canceled or paused before it knew of the child.
+
+    Raises:
+        JobCanceled, Interrupted: as for the parent.
+    """
+    tenant, parent = job.meta["tenant"], job.meta.get("parent")
+    if not isinstance(parent, str):
+        return
+    status: Any = services.redis.hget(Job.key_for(parent), "status")
+    cancel, pause, paused = services.redis.hmget(keys.state(tenant, parent), "cancel", "pause", "paused")
+    if cancel or status in (b"canceled", b"stopped"):
+        raise JobCanceled
+    if pause or paused:
+        services.redis.hset(keys.state(tenant, job.id), "pause", "1")  # it is parked when it leaves
+        raise Interrupted
 
 
 def _kept_outcome(work: Work) -> Any:

@@ -7,15 +7,19 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from jobs.domain.sentences import sentences
 from jobs.domain.tokens import content_parts, is_han
 
 MAX_TEXT = 20_000  # characters that an agent is given
-_FENCED = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
+MAX_ANSWER = 40_000  # characters of a model's answer: in any language less than an event may hold
+_FENCE = "```"
+
+
+Visible = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class UnknownAgent(Exception):
@@ -82,24 +86,31 @@ class Agent:
         """Return a model's text as the output.
 
         Raises:
-            ValueError: it is none; pydantic's ValidationError is one.
+            ValueError: it is none, or too long; pydantic's ValidationError is one.
         """
+        if len(text) > MAX_ANSWER:
+            raise ValueError(f"an answer has {MAX_ANSWER} characters at most")
         if self.output is PlainAnswer:
             return PlainAnswer(text=text.strip())
-        fenced = _FENCED.search(text)
-        return self.output.model_validate_json(fenced[1] if fenced else text.strip())
+        return self.output.model_validate_json(_unfenced(text))
+
+
+def _unfenced(text: str) -> str:
+    """Return what stands in a text's first Markdown fence; all of it, if it has none."""
+    _, fence, rest = text.partition(_FENCE)
+    return rest.removeprefix("json").partition(_FENCE)[0].strip() if fence else text.strip()
 
 
 class AssistantInput(AgentModel):
     """A prompt of one's own."""
 
-    prompt: str = Field(min_length=1, max_length=MAX_TEXT)
+    prompt: Visible = Field(max_length=MAX_TEXT)
 
 
 class TextInput(AgentModel):
     """A text to work on."""
 
-    text: str = Field(min_length=1, max_length=MAX_TEXT)
+    text: Visible = Field(max_length=MAX_TEXT)
 
 
 class SummaryOutput(AgentModel):
@@ -112,14 +123,14 @@ class SummaryOutput(AgentModel):
 class ExplainInput(AgentModel):
     """What is to be explained, and to whom."""
 
-    text: str = Field(min_length=1, max_length=MAX_TEXT)
+    text: Visible = Field(max_length=MAX_TEXT)
     audience: str = Field(default="a beginner", max_length=200)
 
 
 class ReviewInput(AgentModel):
     """A note that was not understood yet, and how many questions are wanted."""
 
-    text: str = Field(min_length=1, max_length=MAX_TEXT)
+    text: Visible = Field(max_length=MAX_TEXT)
     count: int = Field(default=2, ge=1, le=5)
 
 
@@ -132,7 +143,7 @@ class ReviewOutput(AgentModel):
 class TranslateInput(AgentModel):
     """A text, and the language that it is wanted in."""
 
-    text: str = Field(min_length=1, max_length=MAX_TEXT)
+    text: Visible = Field(max_length=MAX_TEXT)
     language: str = Field(max_length=50)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from jobs.domain.usage import MAX_TOKENS
 from jobs.providers.errors import ProviderNonsense
 from jobs.providers.http import DONE, Endpoint
 
@@ -154,7 +155,8 @@ def _counts(event: Any) -> tuple[int, int] | None:
     if not isinstance(usage, dict):
         return None
     found = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    return (found[0], found[1]) if isinstance(found[0], int) and isinstance(found[1], int) else None
+    usable = all(isinstance(tokens, int) and 0 <= tokens <= MAX_TOKENS for tokens in found)
+    return (int(found[0]), int(found[1])) if usable else None  # type: ignore[arg-type]
 
 
 def _piece(event: Any) -> str:

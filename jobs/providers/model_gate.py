@@ -96,14 +96,14 @@ class ModelGate:
         finally:
             self._renewer.remove(granted.lease)
             with suppress(RedisError):  # the lease runs out by itself
-                self._call("leave", self._failures, self._name, granted.outcome, granted.lease)
+                self._call("leave", self._failures, granted.outcome, granted.lease)
 
     def state(self) -> GateState:
         """Return how the gate stands now."""
         with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.time()
             pipeline.zrange(f"{_KEY}running", 0, -1, withscores=True)
-            pipeline.zcard(f"{_KEY}waiting")
+            pipeline.zrange(f"{_KEY}seen", 0, -1, withscores=True)
             pipeline.hmget(f"offstage:breaker:{self._name}", "failures", "opened")
             (seconds, micros), running, waiting, (failures, opened) = pipeline.execute()
         now = seconds + micros / 1e6
@@ -111,7 +111,7 @@ class ModelGate:
         return GateState(
             limit=self._limit,
             running=sum(until > now for _, until in running),
-            waiting=waiting,
+            waiting=sum(until > now for _, until in waiting),
             endpoint=self._host,
             breaker="open" if left else "half_open" if opened else "closed",
             failures=int(failures or 0),
@@ -120,7 +120,7 @@ class ModelGate:
 
     def _await_turn(self, tenant: str, lease: str, between: Callable[[], None]) -> None:
         while True:
-            word, seconds = self._call("enter", self._rest, self._name, tenant, lease)
+            word, seconds = self._call("enter", tenant, lease)
             if word == b"closed":
                 raise CircuitOpen(retry_after=float(seconds))
             if word == b"go":
@@ -129,10 +129,10 @@ class ModelGate:
             self._redis.blpop([f"{_KEY}bell:{lease}"], _BELL_SECONDS)
 
     def _renew(self, leases: list[str]) -> None:
-        self._script(args=["renew", self._limit, self._lease, *leases])
+        self._call("renew", *leases)
 
     def _call(self, what: str, *args: Any) -> Any:
-        return self._script(args=[what, self._limit, self._lease, *args])
+        return self._script(args=[what, self._limit, self._lease, self._rest, self._name, *args])
 
 
 class _Renewer:
@@ -140,12 +140,14 @@ class _Renewer:
 
     def __init__(self, renew: Callable[[list[str]], None], every: float) -> None:
         self._renew, self._every = renew, every
-        self._pid = 0
+        self._forget()
+        os.register_at_fork(after_in_child=self._forget)  # the parent's leases, its lock and its thread are not ours
+
+    def _forget(self) -> None:
+        self._leases: set[str] = set()
+        self._lock, self._running = Lock(), False
 
     def add(self, lease: str) -> None:
-        if self._pid != os.getpid():  # after a fork the parent's leases, its lock and its thread are not ours
-            self._pid, self._lock, self._running = os.getpid(), Lock(), False
-            self._leases: set[str] = set()
         with self._lock:
             self._leases.add(lease)
             if not self._running:
@@ -153,9 +155,8 @@ class _Renewer:
                 Thread(target=self._run, daemon=True, name="model-leases").start()
 
     def remove(self, lease: str) -> None:
-        if self._pid == os.getpid():
-            with self._lock:
-                self._leases.discard(lease)
+        with self._lock:
+            self._leases.discard(lease)
 
     def _run(self) -> None:
         while self._keep():

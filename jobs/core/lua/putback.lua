@@ -10,7 +10,8 @@
 --@include depend.lua
 --@include park.lua
 local prefix, worker, queue, id, execution = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local due, iso, now, awaited = ARGV[7], ARGV[8], ARGV[9], {unpack(ARGV, 10)}
+local due, iso, now, awaited = ARGV[7], ARGV[8], ARGV[9], {}
+for n = 10, #ARGV do awaited[#awaited + 1] = ARGV[n] end
 local member, key = id .. ':' .. execution, prefix .. ':job:' .. id
 local owned = redis.call('DEL', prefix .. ':execution:' .. member) == 1
 redis.call('ZREM', prefix .. ':wip:' .. queue, member)

@@ -98,7 +98,7 @@ class Slot:
         except JobStopped:
             self._record(outcome.stop, started)
         except Interrupted as left:
-            self.put_back(started, left)
+            self._leave(started, left)
         except BaseException as error:
             self._failed(started, error)
         else:
@@ -122,6 +122,12 @@ class Slot:
         """Return a job to the head of its queue, or to where it wants to wait; the start does not count."""
         args = record.put_back_args(started.queue.name, started.job.id, started.execution.id, left)
         until_back(lambda: self.link.call("putback", [], [RQ_KEY_PREFIX, self.worker.name, *args]), self.link.close)
+
+    def _leave(self, started: Started, left: Interrupted) -> None:
+        try:
+            self.put_back(started, left)
+        except ResponseError:
+            self._give_up(started)
 
     def note(self, seconds: float) -> None:
         """Note for the parent that the current job has so many seconds from now; none or less: no limit."""

@@ -1,8 +1,9 @@
 -- Who may call a model now: a bounded number at once over all processes, fair between tenants, and nobody while the
 -- endpoint's breaker is open. ARGV: what to do, then what that takes.
 --   enter   limit, seconds of a lease, seconds that the breaker stays open, endpoint, tenant, lease
---   leave   limit, seconds of a lease, failures that open the breaker, endpoint, outcome (ok, failed, none), lease
---   renew   limit, seconds of a lease, leases ...
+--   leave   limit, seconds of a lease, seconds that the breaker stays open, endpoint, failures that open it, outcome (ok,
+--           failed, none), lease
+--   renew   limit, seconds of a lease, seconds that the breaker stays open, endpoint, leases ...
 -- `running`: leases by the time they run out. `waiting`: leases by their arrival; `seen`: until when each is believed to
 -- wait. `served`: tenants by the turn in which they were let in last. A lease is `tenant/number`.
 local KEY = 'offstage:calls:'
@@ -11,7 +12,8 @@ local PATIENCE = 10  -- seconds that one who waits may be silent
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
-local limit, lease_seconds = tonumber(ARGV[2]), tonumber(ARGV[3])
+local limit, lease_seconds, rest, breaker = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]),
+  'offstage:breaker:' .. ARGV[5]
 
 local function tenant_of(lease) return string.match(lease, '^(.*)/') end
 
@@ -62,19 +64,18 @@ local function let_in()
 end
 
 -- Seconds until the endpoint may be tried; 0: now. After its rest one lease tries it, and the others wait for that.
-local function seconds_closed(endpoint, lease, rest)
-  local key = 'offstage:breaker:' .. endpoint
-  local state = redis.call('HMGET', key, 'opened', 'trial', 'trial_until')
+local function seconds_closed(lease)
+  local state = redis.call('HMGET', breaker, 'opened', 'trial', 'trial_until')
   if not state[1] then return 0 end
   local left = tonumber(state[1]) + rest - now
   if left > 0 then return left end
   if state[2] and state[2] ~= lease and tonumber(state[3]) > now then return tonumber(state[3]) - now end
-  redis.call('HSET', key, 'trial', lease, 'trial_until', now + lease_seconds)
+  redis.call('HSET', breaker, 'trial', lease, 'trial_until', now + lease_seconds)
   return 0
 end
 
-local function enter(rest, endpoint, tenant, lease)
-  local closed = seconds_closed(endpoint, lease, rest)
+local function enter(tenant, lease)
+  local closed = seconds_closed(lease)
   if closed > 0 then
     stop_waiting(lease)
     redis.call('ZREM', RUNNING, lease)
@@ -89,32 +90,38 @@ local function enter(rest, endpoint, tenant, lease)
   return {redis.call('ZSCORE', RUNNING, lease) and 'go' or 'wait', '0'}
 end
 
--- Failures in a row open the breaker; so does the one trial that fails. Any answer closes it.
-local function report(threshold, endpoint, outcome, lease)
-  local key = 'offstage:breaker:' .. endpoint
-  local trial = redis.call('HGET', key, 'trial') == lease
+-- Failures in a row open the breaker; a failure after its rest opens it again, the trial's or a late one of before. Any
+-- answer closes it.
+local function report(threshold, outcome, lease)
   if outcome == 'ok' then
-    redis.call('DEL', key)
+    redis.call('DEL', breaker)
   elseif outcome == 'failed' then
-    local failures = redis.call('HINCRBY', key, 'failures', 1)
-    if trial or (failures >= threshold and not redis.call('HGET', key, 'opened')) then
-      redis.call('HSET', key, 'opened', now)
+    local failures, opened = redis.call('HINCRBY', breaker, 'failures', 1), redis.call('HGET', breaker, 'opened')
+    if (opened and now >= tonumber(opened) + rest) or (not opened and failures >= threshold) then
+      redis.call('HSET', breaker, 'opened', now)
     end
-    redis.call('EXPIRE', key, 86400)
+    redis.call('EXPIRE', breaker, 86400)
   end
-  if trial then redis.call('HDEL', key, 'trial', 'trial_until') end
+  if redis.call('HGET', breaker, 'trial') == lease then redis.call('HDEL', breaker, 'trial', 'trial_until') end
+end
+
+-- A call that is under way counts, also when Redis has forgotten it meanwhile; the one trial lasts as long as its call.
+local function renew(lease)
+  redis.call('ZADD', RUNNING, now + lease_seconds, lease)
+  if redis.call('HGET', breaker, 'trial') == lease then
+    redis.call('HSET', breaker, 'trial_until', now + lease_seconds)
+  end
 end
 
 forget_the_dead()
-if ARGV[1] == 'enter' then return enter(tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]) end
+if ARGV[1] == 'enter' then return enter(ARGV[6], ARGV[7]) end
 if ARGV[1] == 'leave' then
-  report(tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7])
-  stop_waiting(ARGV[7])
-  redis.call('ZREM', RUNNING, ARGV[7])
-  redis.call('DEL', KEY .. 'bell:' .. ARGV[7])
+  report(tonumber(ARGV[6]), ARGV[7], ARGV[8])
+  stop_waiting(ARGV[8])
+  redis.call('ZREM', RUNNING, ARGV[8])
+  redis.call('DEL', KEY .. 'bell:' .. ARGV[8])
 else
-  -- A call that is under way counts, also when Redis has forgotten it meanwhile.
-  for i = 4, #ARGV do redis.call('ZADD', RUNNING, now + lease_seconds, ARGV[i]) end
+  for i = 6, #ARGV do renew(ARGV[i]) end
 end
 let_in()
 return {'done', '0'}

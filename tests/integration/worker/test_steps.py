@@ -1,6 +1,7 @@
 """Steps over kills: a finished one is never taken again, whoever dies."""
 
 import random
+import signal
 import time
 
 from redis import Redis
@@ -8,7 +9,7 @@ from redis import Redis
 from jobs.core.client import JobClient
 from jobs.core.schedule import Scheduler
 from tests.integration.worker import kinds
-from tests.integration.worker.fleet import Fleet, WorkerProcess
+from tests.integration.worker.fleet import Fleet, WorkerProcess, eventually, send
 
 assert kinds
 TENANT = "local"
@@ -41,3 +42,22 @@ def test_a_finished_step_is_never_taken_again(redis: Redis, fleet: Fleet) -> Non
         assert order == sorted(order)
         repeats += len(order) - STEPS
     assert repeats <= kills
+
+
+def test_a_worker_that_was_silent_does_not_go_on_with_what_another_does(redis: Redis, fleet: Fleet) -> None:
+    """Stopped until it is taken for dead, and let go on: the job's steps are taken by the other one alone."""
+    client, scheduler = JobClient(redis, result_ttl=3600), Scheduler(redis)
+    job_id = client.start("probe.steps", {"count": 60}, tenant=TENANT)
+    silent = fleet.start(QUEUES, types=True, set={"dead_after": 2.0})
+    eventually(lambda: redis.llen(f"taken:{job_id}") > 5)
+    for each in (stopped := silent.everyone()):
+        send(each, signal.SIGSTOP)
+    before = redis.llen(f"taken:{job_id}")
+    fleet.start(QUEUES, types=True, set={"dead_after": 2.0})
+    eventually(lambda: scheduler.promote() or redis.llen(f"taken:{job_id}") > before + 5, 30)
+    for each in stopped:
+        send(each, signal.SIGCONT)
+    eventually(lambda: client.get(TENANT, job_id).ended, 30)
+    assert client.get(TENANT, job_id).result == sum(range(60))
+    assert redis.lrange("again", 0, -1) == []
+    assert redis.llen(f"taken:{job_id}") <= 62  # one step was under way at each change of hands

@@ -11,9 +11,10 @@ from rq.serializers import JSONSerializer
 from jobs.core import keys, spec
 from jobs.core.client import JobClient, WrongState
 from jobs.core.context import JobContext
-from jobs.core.errors import NonRetryableError
+from jobs.core.errors import Interrupted, JobCanceled, NonRetryableError
 from jobs.core.events import read_events
 from jobs.core.listing import JobFilter
+from jobs.core.runner import run_with
 from jobs.core.view import JobNotFound
 from jobs.services import Services
 from tests.fakes import make_due, run_jobs
@@ -198,3 +199,78 @@ def test_a_requeued_job_is_not_stopped_by_an_old_word(services: Services, client
     client.requeue(TENANT, job_id)
     run_jobs(services)
     assert client.get(TENANT, job_id).state == "completed"
+
+
+def context(services: Services, client: JobClient, job_id: str) -> JobContext:
+    return JobContext(job_id=job_id, tenant=TENANT, attempt=1, services=services, client=client)
+
+
+def test_a_run_that_was_taken_for_dead_leaves_when_another_has_begun(services: Services, client: JobClient) -> None:
+    """At its next checkpoint: what it was to do is done by the other one."""
+    silent, other = (context(services, client, "j") for _ in range(2))
+    silent.step("one", str.upper, "x")
+    other.checkpoint()
+    with pytest.raises(Interrupted):
+        silent.step("two", str.upper, "y")
+    assert other.step("one", str.lower, "x") == "X"
+    other.checkpoint()
+
+
+def test_steps_that_redis_has_lost_are_given_back_by_the_run_that_has_taken_them(
+    services: Services, client: JobClient
+) -> None:
+    """So that the run that is started anew does not take them again."""
+    first = context(services, client, "j")
+    first.step("one", str.upper, "x")
+    services.redis.flushall()
+    first.checkpoint()
+    second = context(services, client, "j")
+    assert second.step("one", str.lower, "never") == "X"
+    with pytest.raises(Interrupted):
+        first.checkpoint()
+
+
+def test_a_child_does_not_begin_when_its_parent_is_paused_or_canceled(services: Services, client: JobClient) -> None:
+    """Also if the word to the parent came before it had told of the child."""
+
+    @spec.job("words.repeat")
+    def repeat(ctx: JobContext, args: WordArgs) -> str:
+        return args.word
+
+    def attempt(job_id: str) -> None:
+        job = Job.fetch(job_id, connection=services.redis, serializer=JSONSerializer)
+        run_with(services, job, *job.args)
+
+    parent = client.start("words.repeat", {"word": "p"}, tenant=TENANT)
+    child = client.start("words.repeat", {"word": "c"}, tenant=TENANT, parent=parent)
+    attempt(child)
+    client.pause(TENANT, parent)
+    with pytest.raises(Interrupted):
+        attempt(child)
+    client.resume(TENANT, parent)
+    client.cancel(TENANT, parent)
+    with pytest.raises(JobCanceled):
+        attempt(child)
+
+
+def test_children_that_are_paused_can_be_resumed_by_their_parent_that_has_ended(
+    services: Services, client: JobClient
+) -> None:
+    @spec.job("words.start")
+    def start(ctx: JobContext, args: WordArgs) -> str:
+        return ctx.start("words.repeat", {"word": "c"}, child=True, queue="low", due=time.time() + 3600)
+
+    @spec.job("words.repeat")
+    def repeat(ctx: JobContext, args: WordArgs) -> str:
+        return args.word
+
+    parent = client.start("words.start", {"word": "p"}, tenant=TENANT)
+    run_jobs(services)
+    child = client.get(TENANT, parent).result
+    client.pause(TENANT, child)
+    assert client.resume(TENANT, parent).state == "completed"
+    assert client.get(TENANT, child).state == "scheduled"
+    make_due(services)
+    run_jobs(services)
+    with pytest.raises(WrongState):
+        client.resume(TENANT, parent)

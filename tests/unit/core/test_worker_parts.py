@@ -18,9 +18,9 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import JobTimeoutException
 
-from jobs.core.errors import JobTimeout, ResourceLimitExceeded, WorkerDied
+from jobs.core.errors import Awaiting, JobTimeout, ResourceLimitExceeded, WorkerDied
 from jobs.core.job import AnyJob, ForbiddenFunction, OffstageJob
-from jobs.core.worker_parts import isolated, outage, scripts
+from jobs.core.worker_parts import isolated, outage, record, scripts
 from jobs.core.worker_parts.board import Board
 from jobs.core.worker_parts.record import Counts, superfluous
 from jobs.core.worker_parts.timers import AlarmTimer, ThreadTimeout, ThreadTimer
@@ -224,3 +224,16 @@ def test_empty_fields_go_with_the_end() -> None:
     """Fields that say something stay."""
     fields = {b"group_id": b"", b"success_callback_name": b"x", b"worker_name": b""}
     assert superfluous(fields) == [b"last_heartbeat", b"group_id"]
+
+
+def test_a_job_may_wait_for_thousands(redis: Redis) -> None:
+    """More than a script's call can unpack."""
+    ids = [f"{number:032x}" for number in range(9000)]
+    redis.hset("rq:job:parent", mapping={"status": "started", "origin": "default", "meta": '{"tenant": "acme"}'})
+    redis.set("rq:execution:parent:e", "1")
+    for job_id in ids[:3]:
+        redis.hset(f"rq:job:{job_id}", mapping={"status": "queued", "origin": "default", "meta": "{}"})
+    args = record.put_back_args("default", "parent", "e", Awaiting(ids))
+    assert scripts.call(redis, "putback", [], ["rq", "worker", *args]) == 1
+    assert redis.hget("rq:job:parent", "status") == b"deferred"
+    assert redis.scard("rq:job::parent:dependencies") == 3

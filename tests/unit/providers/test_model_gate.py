@@ -102,7 +102,7 @@ def test_the_places_of_the_dead_come_back(redis: Redis, gate: ModelGate, hall: H
     """A process that says nothing any more holds its places until its leases run out, and its place in the line too."""
     dead = ModelGate(redis, ENDPOINT, limit=3, failures=5, rest=REST, lease=0.5)
     for number in range(5):  # three are let in, two wait; none is ever heard of again
-        dead._call("enter", REST, dead._name, "acme", f"acme/{number}")
+        dead._call("enter", "acme", f"acme/{number}")
     assert (gate.state().running, gate.state().waiting) == (3, 2)
     hall.visit(gate, "acme", 0)
     assert hall.came == ["acme"]
@@ -166,7 +166,7 @@ def test_of_many_at_once_one_tries(redis: Redis, gate: ModelGate, pool: ThreadPo
 def test_a_trial_that_dies_does_not_close_the_endpoint_for_ever(gate: ModelGate) -> None:
     fail(gate, 5)
     until(lambda: gate.state().breaker == "half_open")
-    gate._call("enter", REST, gate._name, "acme", "acme/dead")
+    gate._call("enter", "acme", "acme/dead")
     with pytest.raises(CircuitOpen) as refused, gate.enter("acme"):
         pass
     assert 0 < (refused.value.retry_after or 0) <= 1.0
@@ -192,4 +192,30 @@ def test_who_waits_can_be_called_away(gate: ModelGate, pool: ThreadPoolExecutor)
 
     with gate.enter("a"), gate.enter("a"), gate.enter("a"), pytest.raises(Away), gate.enter("a", between):
         pass
+    assert gate.state().waiting == 0
+
+
+def test_a_trial_lasts_as_long_as_its_call_and_a_late_failure_opens_again(redis: Redis) -> None:
+    """An endpoint that hangs is tried by one call at a time, however long that takes, and rests after each."""
+    gate = ModelGate(redis, ENDPOINT, limit=3, failures=2, rest=REST, lease=0.4)
+    with gate.enter("acme") as late:
+        fail(gate, 2)
+        until(lambda: gate.state().breaker == "half_open")
+        with gate.enter("acme") as trial:
+            end = time.monotonic() + 1.0  # longer than a lease
+            while time.monotonic() < end:
+                assert not _enters(gate)
+            trial.outcome = "failed"
+        assert gate.state().breaker == "open"
+        until(lambda: gate.state().breaker == "half_open")
+        late.outcome = "failed"
+    assert gate.state().breaker == "open"
+
+
+def test_those_who_died_in_the_line_are_not_shown_for_long(redis: Redis, gate: ModelGate) -> None:
+    for number in range(5):
+        gate._call("enter", "acme", f"acme/{number}")
+    assert gate.state().waiting == 2
+    for lease, _ in redis.zrange("offstage:calls:seen", 0, -1, withscores=True):
+        redis.zadd("offstage:calls:seen", {lease: 1.0})  # as after ten seconds without a word
     assert gate.state().waiting == 0

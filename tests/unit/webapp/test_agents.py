@@ -168,3 +168,21 @@ def test_metrics_and_the_console_are_told_of_the_gate(web: FlaskClient, services
     state = web.get("/model").get_json()
     assert (state["breaker"], state["failures"], state["model"]) == ("open", 5, "small")
     assert 0 < state["tries_in"] <= 60
+
+
+@pytest.mark.parametrize("odd", ["x" * 300_000, " \n\n ", "```" + " " * 100_000], ids=["long", "blank", "a fence"])
+def test_one_odd_answer_is_the_failure_of_one_call(
+    web: FlaskClient, services: Services, model: ModelServer, odd: str
+) -> None:
+    """The others have their answers."""
+    model.answer = lambda message: odd if "odd" in message else '{"summary": "s", "key_points": []}'
+    calls = [{"agent": "summarize", "input": {"text": text}} for text in ("fine", "odd", "好")]
+    task = web.post("/agents/batch", json={"calls": calls}).get_json()["task_id"]
+    run_jobs(services)
+    found = web.get(f"/agents/batch/{task}").get_json()
+    assert [one["status"] for one in found["results"]] == ["completed", "failed", "completed"]
+    assert found["results"][1]["error"]["code"] == "answer_unfit"
+
+
+def test_a_text_of_white_space_is_none(web: FlaskClient) -> None:
+    assert call(web, "summarize", text=" \n \n").status_code == 422

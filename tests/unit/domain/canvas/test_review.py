@@ -53,7 +53,7 @@ def test_what_cannot_be_reviewed_is_said() -> None:
         pick([node(str(n), "1") for n in range(MAX_REVIEWED + 1)], None, None)
 
 
-_texts = st.text("ab 中，👩\n\t\x00", max_size=3000) | st.integers(0, 9000).map("学习".__mul__)
+_texts = st.text("ab 中，👩\n\t\x00", max_size=500) | st.integers(0, 900).map("学习".__mul__)
 _asked = st.lists(st.tuples(_texts, st.lists(_texts, max_size=5)), max_size=8)
 _failed = st.lists(st.tuples(_texts, _texts), max_size=5)
 
