@@ -256,7 +256,7 @@ class Config(BaseSettings):
     def _parse_origins(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        origins = tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
+        origins = tuple(origin.strip().rstrip("/").lower() for origin in value.split(",") if origin.strip())
         for origin in origins:
             if origin != "*" and not _is_origin(origin):
                 raise ValueError("each entry is a scheme and a host, as in https://app.example.com, or `*`")

@@ -20,9 +20,10 @@ from tenacity import (
     stop_before_delay,
     wait_exponential_jitter,
 )
+from tenacity.stop import stop_base
 
 from jobs.core.context import JobContext
-from jobs.core.errors import FatalError
+from jobs.core.errors import FatalError, Interrupted
 from jobs.domain.agents import Agent, AgentAnswer
 from jobs.domain.chat import BUILT_IN
 from jobs.domain.usage import Usage
@@ -39,6 +40,7 @@ _backoff = wait_exponential_jitter(_FIRST_WAIT, _LONGEST_WAIT, jitter=0.25)
 
 _PATIENCE_SECONDS = 3600.0
 _TRIAL_SECONDS = 5.0  # to wait for what a call finds out that tries the endpoint now
+_LOST = "lost_tokens"
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -61,7 +63,8 @@ class Call:
     """One call of a model. `key` is the same in every attempt of the job; `source` names the capability.
 
     With a `schema` the answer is JSON that follows it. While the breaker is open the job waits, up to `deadline`, in
-    seconds since 1970, or for an hour from its start.
+    seconds since 1970, or for an hour from its start. After the deadline nothing is tried again. `before_try` is called
+    when a try to write is about to begin, and may raise.
     """
 
     key: str
@@ -72,6 +75,7 @@ class Call:
     temperature: float = 0.0
     schema: Mapping[str, Any] | None = None
     deadline: float | None = None
+    before_try: Callable[[], object] | None = None
 
 
 class Pen(Protocol):
@@ -96,7 +100,12 @@ def complete(ctx: JobContext, call: Call) -> Completion:
 
 def write(ctx: JobContext, call: Call, pen: Pen) -> Completion:
     """Have the model write the answer piece by piece; return it as a whole. Raises as `complete`."""
-    return _record(ctx, call, _through_the_gate(ctx, call, lambda llm: _stream(llm, call, pen)))
+    return _record(ctx, call, _through_the_gate(ctx, call, lambda llm: _stream(ctx, llm, call, pen)))
+
+
+def lost_tokens(ctx: JobContext) -> int:
+    """Return how many tokens the job has used for answers that broke off, in all its attempts."""
+    return ctx.count(_LOST)
 
 
 def ask(
@@ -138,7 +147,7 @@ def _fitting(ctx: JobContext, llm: LanguageModel, agent: Agent, call: Call) -> t
     try:
         return agent.read(completion.text), completion
     except ValueError:
-        _record(ctx, replace(call, key=f"{call.key}/unfit/{uuid4().hex}"), completion)
+        _record_failed(ctx, call, completion)
         raise AnswerUnfit(retry_after=0) from None  # the endpoint is well: it need not rest
 
 
@@ -149,13 +158,22 @@ def _complete(llm: LanguageModel, call: Call) -> Completion:
     return llm.complete(call.messages, **options)
 
 
-def _stream(llm: LanguageModel, call: Call, pen: Pen) -> Completion:
+def _stream(ctx: JobContext, llm: LanguageModel, call: Call, pen: Pen) -> Completion:
+    """Return an answer that was written to its end; one that broke off has used tokens, too."""
+    if call.before_try:
+        call.before_try()
     pen.begin()
     writing = llm.stream(call.messages, max_tokens=call.max_tokens, temperature=call.temperature)
     pieces = []
-    for piece in writing:
-        pieces.append(piece)
-        pen.write(piece)
+    try:
+        for piece in writing:
+            pieces.append(piece)
+            pen.write(piece)
+    except (Exception, Interrupted):
+        if pieces:
+            lost = _record_failed(ctx, call, Completion("".join(pieces), *(writing.counts or (0, 0))))
+            ctx.count(_LOST, lost.prompt_tokens + lost.completion_tokens)
+        raise
     return Completion("".join(pieces), *(writing.counts or (0, 0)))
 
 
@@ -169,12 +187,16 @@ def _record(ctx: JobContext, call: Call, completion: Completion) -> Completion:
     return completion
 
 
+def _record_failed(ctx: JobContext, call: Call, completion: Completion) -> Completion:
+    return _record(ctx, replace(call, key=f"{call.key}/failed/{uuid4().hex}"), completion)
+
+
 def _through_the_gate(ctx: JobContext, call: Call, attempt: Callable[[LanguageModel], T]) -> T:
     llm, gate = ctx.services.llm, ctx.services.model_gate
     if llm is None:
         raise NoModel
     try:
-        for trial in _attempts(ctx):
+        for trial in _attempts(ctx, call.deadline):
             with trial, gate.enter(ctx.tenant, ctx.checkpoint) as granted:
                 return _watched(granted, attempt, llm)
     except CircuitOpen as error:
@@ -204,10 +226,20 @@ def _says(error: ProviderError) -> Outcome:
     return "failed" if error.retryable and not isinstance(error, AnswerUnfit) else "ok"
 
 
-def _attempts(ctx: JobContext) -> Retrying:
+class _StopBefore(stop_base):
+    """Stops if the next attempt would not begin before a deadline, in seconds since 1970."""
+
+    def __init__(self, deadline: float | None) -> None:
+        self._deadline = deadline
+
+    def __call__(self, state: RetryCallState) -> bool:
+        return self._deadline is not None and time.time() + state.upcoming_sleep >= self._deadline
+
+
+def _attempts(ctx: JobContext, deadline: float | None) -> Retrying:
     return Retrying(
         retry=retry_if_exception(_can_get_better),
-        stop=stop_after_attempt(MAX_ATTEMPTS) | stop_before_delay(MAX_SECONDS),
+        stop=stop_after_attempt(MAX_ATTEMPTS) | stop_before_delay(MAX_SECONDS) | _StopBefore(deadline),
         wait=_wait,
         sleep=ctx.sleep,
         reraise=True,

@@ -6,24 +6,25 @@ than where it says something else. Where a model cannot or may not write a secti
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 from redis import Redis
 
 from jobs.answering import similarities
-from jobs.calling import Call, write
+from jobs.calling import Call, lost_tokens, write
 from jobs.core.events import PROGRESS, order, read_events
 from jobs.core.live_text import LiveText, pieces_of
-from jobs.domain.citations import CitedText
+from jobs.domain.citations import CitedText, cited
 from jobs.domain.report_notes import note, told
 from jobs.domain.reports import (
     SourceList,
     heading,
     nothing_found,
-    quotation,
+    quotations,
     section_prompt,
     summary_prompt,
     summary_title,
@@ -41,6 +42,14 @@ CAPABILITY = "research"  # in the figures of usage
 MESSAGE = "message"  # event: how it goes, as progress tells it too
 _SAID = (MESSAGE, PROGRESS)
 _MARGIN = 1.25  # of estimated tokens: vocabularies differ by a fifth
+
+
+class OutOfBudget(Exception):
+    """A try to write does not fit into what is left; `code` is that of the note on it."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class Part(BaseModel):
@@ -75,6 +84,7 @@ class Told:
     sources: list[Source]
     messages: list[str]
     at: datetime | None
+    has_ended: bool = False
 
 
 def what_was_told(redis: Redis, tenant: str, job_id: str) -> Told:
@@ -85,7 +95,8 @@ def what_was_told(redis: Redis, tenant: str, job_id: str) -> Told:
     sources = [named[number] for number in sorted(named) if f"[{number}]" in text]
     said = [event.data.get("text") or event.data.get("message") for event in events if event.kind in _SAID]
     at = datetime.fromtimestamp(order(events[-1].id)[0] / 1000, UTC) if events else None
-    return Told(text, sources, [message for message in dict.fromkeys(said) if message], at)
+    messages = [message for message in dict.fromkeys(said) if message]
+    return Told(text, sources, messages, at, has_ended=bool(events) and events[-1].kind == "end")
 
 
 class ReportWriter:
@@ -106,6 +117,11 @@ class ReportWriter:
     def text(self) -> str:
         """The report so far."""
         return self._live.text
+
+    @property
+    def used(self) -> int:
+        """All tokens that went into it, also those of answers that broke off."""
+        return self.tokens + lost_tokens(self._ctx)
 
     def add(self, text: str) -> None:
         """Write what is there already."""
@@ -145,7 +161,7 @@ class ReportWriter:
             return self._part(question, written, pen)
         pen.begin()
         compare = similarities(self._ctx.services.embedder, question)
-        pen.write(quotation(question, section.passages, compare) or nothing_found(language))
+        pen.quote(quotations(question, section.passages, compare), nothing_found(language))
         return pen.end([written] if written else [])
 
     def _summary(self, percent: float) -> Part:
@@ -161,20 +177,31 @@ class ReportWriter:
         """Have the model write; return why it has not, None if there is no model."""
         if self._ctx.services.llm is None:
             return None
-        if self._limits.time_is_up:
-            return note("time_cut", self._language, question=question)
         messages = [Message("system", prompt[0]), Message("user", prompt[1])]
-        left = None if self._limits.tokens is None else self._limits.tokens - self.tokens
-        allowed = allowance(left, self._limits.section_tokens, messages)
-        if allowed < LEAST_TOKENS:
-            return note("tokens_cut", self._language, question=question, budget=self._limits.tokens)
-        call = Call(name, messages, CAPABILITY, self._user_id, allowed, deadline=self._limits.until)
         try:
-            completion = write(self._ctx, call, pen)
+            allowed = self._allowed(messages)
+            call = Call(name, messages, CAPABILITY, self._user_id, allowed, deadline=self._limits.until)
+            completion = write(self._ctx, replace(call, before_try=partial(self._allowed, messages, allowed)), pen)
+        except OutOfBudget as error:
+            return note(error.code, self._language, question=question, budget=self._limits.tokens)
         except ProviderError as error:
             return note("model_failed", self._language, question=question, reason=error.code)
         empty = not completion.text.strip()
         return note("model_failed", self._language, question=question, reason="empty") if empty else completion
+
+    def _allowed(self, messages: Sequence[Message], least: int = LEAST_TOKENS) -> int:
+        """Return how many tokens may be written now.
+
+        Raises:
+            OutOfBudget: the time is up, or it is not even the `least`.
+        """
+        if self._limits.time_is_up:
+            raise OutOfBudget("time_cut")
+        left = None if self._limits.tokens is None else self._limits.tokens - self.used
+        allowed = allowance(left, self._limits.section_tokens, messages)
+        if allowed < least:
+            raise OutOfBudget("tokens_cut")
+        return allowed
 
     def _part(self, question: str, completion: Completion, pen: "_Pen") -> Part:
         tokens = completion.prompt_tokens + completion.completion_tokens
@@ -220,6 +247,11 @@ class _Pen:
     def write(self, piece: str) -> None:
         """Go on."""
         self._live.write(self._text.feed(piece))
+
+    def quote(self, sentences: Sequence[tuple[str, int]], otherwise: str) -> None:
+        """Write sentences of sources, each with the place of its own; numbers in them are not ours."""
+        said = [f"{cited(sentence, lambda _: None)} [{self._number(label)}]" for sentence, label in sentences]
+        self._live.write(" ".join(said) or otherwise)
 
     def end(self, notes: Sequence[Note] = (), tokens: int = 0) -> Part:
         """Return the part as it was written."""

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from jobs.calling import Call, complete
 from jobs.core.client import JobClient
 from jobs.core.context import JobContext
+from jobs.core.live_text import LiveText
 from jobs.core.spec import Failure, job
 from jobs.core.view import JobNotFound, JobView
 from jobs.domain.chat import BUILT_IN
@@ -125,7 +126,7 @@ def forget(services: Services, client: JobClient, tenant: str, research_id: str)
 
 
 def keep_partial(ctx: JobContext, args: ResearchArgs, failure: Failure) -> None:
-    """Keep what was written before the research failed or was canceled, and say so in it."""
+    """Keep what was written before the research failed or was canceled, and say so in it, also to who reads along."""
     had = what_was_told(ctx.services.redis, ctx.tenant, ctx.job_id)
     code = "canceled" if failure.code == "canceled" else "failed"
     why = note(code, args.language, reason=failure.code)
@@ -134,6 +135,10 @@ def keep_partial(ctx: JobContext, args: ResearchArgs, failure: Failure) -> None:
     error = Note(code=failure.code, text=failure.message)
     content = Content(report=report, sources=had.sources, notes=[why], messages=had.messages, error=error)
     ctx.services.research.end(ctx.tenant, ctx.job_id, code, content, title=args.query[:200], tokens=0)
+    if not had.has_ended:
+        live = LiveText(ctx)
+        live.write(report)
+        live.end()
 
 
 @job(RUN, queue="default", timeout=1800, reuse=_ALWAYS, on_failure=keep_partial)
@@ -198,9 +203,9 @@ def _write(ctx: JobContext, args: ResearchArgs, report: ReportWriter, sections: 
 def _keep(ctx: JobContext, args: ResearchArgs, report: ReportWriter, title: str) -> ResearchResult:
     messages = what_was_told(ctx.services.redis, ctx.tenant, ctx.job_id).messages
     content = Content(report=report.text, sources=report.sources, notes=report.notes, messages=messages)
-    ctx.services.research.end(ctx.tenant, ctx.job_id, COMPLETED, content, title=title, tokens=report.tokens)
-    sources, model = len(report.sources), args.model
-    return ResearchResult(title=title, model=model, tokens=report.tokens, sources=sources, notes=report.notes)
+    tokens, sources = report.used, len(report.sources)
+    ctx.services.research.end(ctx.tenant, ctx.job_id, COMPLETED, content, title=title, tokens=tokens)
+    return ResearchResult(title=title, model=args.model, tokens=tokens, sources=sources, notes=report.notes)
 
 
 class PurgeArgs(BaseModel):

@@ -17,7 +17,7 @@ from jobs.domain.report_notes import told
 from jobs.domain.research import Findings, Language, Passage, Source, Trouble, candidates
 from jobs.providers.errors import ProviderError
 from jobs.providers.pages import WebPage
-from jobs.providers.web_search import Found
+from jobs.providers.web_search import Found, is_address
 from jobs.reporting import MESSAGE
 
 DOCUMENTS, WEB = "research.documents", "research.web"
@@ -114,7 +114,8 @@ def _passages(page: WebPage, found: Found) -> list[Passage]:
 def _named(found: Found, page: WebPage | None = None, part: Page | None = None) -> Source:
     """Return a page as a source; only PDFs have pages of their own to name."""
     title = found.title or (page.title if page else "") or urlsplit(found.url).netloc
-    return Source(title=title, url=page.url if page else found.url, page=part.number if part and part.total else None)
+    url = page.url if page and is_address(page.url) else found.url
+    return Source(title=title, url=url, page=part.number if part and part.total else None)
 
 
 def _of_document(hit: Hit, score: float) -> Passage:

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from jobs.core.context import JobContext
 from jobs.core.view import JobView
 from jobs.domain.answers import relevance, supporting
-from jobs.domain.citations import CITED
+from jobs.domain.citations import without_citations
 from jobs.domain.report_notes import note, told
 from jobs.domain.reports import as_hits
 from jobs.domain.research import (
@@ -120,7 +120,7 @@ def _quotable(question: str, passages: Sequence[Passage], gate: float | None, ar
 
 def _without_citations(passage: Passage) -> Passage:
     """Return a passage without the numbers of its own sources: in a report they would be taken for the report's."""
-    return passage.model_copy(update={"text": CITED.sub("", passage.text)})
+    return passage.model_copy(update={"text": without_citations(passage.text)})
 
 
 def _troubles(search: Search, view: JobView, findings: Findings | None, language: Language) -> list[Note]:

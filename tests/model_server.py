@@ -16,13 +16,14 @@ from typing import Any
 class ModelServer:
     """An OpenAI-compatible endpoint on loopback. Each call takes `seconds`, and a streamed one `piece_seconds` a word.
 
-    `answer` makes the answer of the last message; a number instead is an HTTP status. `most` is how many calls were
-    under way at once, `asked` how often each message came.
+    With `breaks` a streamed one ends with an error. `answer` makes the answer of the last message; a number instead is
+    an HTTP status. `most` is how many calls were under way at once, `asked` how often each message came.
     """
 
     url: str = ""
     seconds: float = 0.0
     piece_seconds: float = 0.0
+    breaks: bool = False
     answer: Callable[[str], str | int] = lambda message: f"answer to {message}"
     most: int = 0
     under_way: int = 0
@@ -84,7 +85,8 @@ def model_server(**settings: Any) -> Iterator[ModelServer]:
             for number, piece in enumerate(re.findall(r"\S+\s*|\s+", answer), 1):
                 self._event({"choices": [{"delta": {"content": piece}}]})
                 time.sleep(max(0.0, began + number * server.piece_seconds - time.monotonic()))  # however it is read
-            self._event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 5}})
+            end = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 5}}
+            self._event({"error": "as asked"} if server.breaks else end)
             self.wfile.write(b"data: [DONE]\n\n")
             self.close_connection = True
 

@@ -41,6 +41,7 @@ from webapp.extension import Offstage
 from webapp.idempotency import register_idempotency
 from webapp.metrics import register_metrics
 from webapp.openapi.document import register_openapi
+from webapp.rendering import Renderer
 from webapp.requests import StrictRequest, register_limits
 from webapp.sse import EventHub, EventStreams
 
@@ -99,7 +100,8 @@ def create_app(config: Config | None = None, services: Services | None = None) -
     client = JobClient(services.redis, result_ttl=config.result_ttl, on_canceled=tell, work=services.work)
     batches = BatchClient(services.redis, result_ttl=config.result_ttl, work=services.work)
     hub = EventHub(services.redis, config.max_streams, config.tenant_streams)
-    app.extensions["offstage"] = Offstage(services, client, batches, EventStreams(services.redis, client, hub))
+    streams, renderer = EventStreams(services.redis, client, hub), Renderer(config.pdf_font)
+    app.extensions["offstage"] = Offstage(services, client, batches, streams, renderer)
     register_cors(app, config)
     register_limits(app, config)
     register_auth(app, config)

@@ -38,7 +38,7 @@ def register_auth(app: Flask, config: Config) -> None:
 def is_own_origin(origin: str) -> bool:
     """Say whether an `Origin` header names this service, by the name that the request was sent to."""
     try:
-        return urlsplit(origin).netloc == request.host
+        return urlsplit(origin.lower()).netloc == request.host.lower()
     except ValueError:
         return False
 
@@ -70,7 +70,7 @@ def _refuse_strangers(config: Config) -> None:
     if host not in LOCAL_NAMES:
         abort(421, "Without API keys this service answers on loopback names only.")
     origin = request.headers.get("Origin")
-    if origin and origin not in config.cors_origins and not is_own_origin(origin):
+    if origin and origin.lower() not in config.cors_origins and not is_own_origin(origin):
         abort(403, "Requests from pages of other sites are refused.")
 
 

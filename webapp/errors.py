@@ -47,6 +47,7 @@ from jobs.domain.documents import (
 from jobs.domain.faults import faults_of, told
 from jobs.domain.notifications import BadContext, TextTooLong, UnknownEvent
 from jobs.providers.errors import ProviderError
+from jobs.providers.report_pdf import PdfUnavailable
 from jobs.research import ModelNotServed, NoSource
 from jobs.stores.blobs import StorageError, StorageFull
 from jobs.stores.conversations import SessionNotFound
@@ -119,6 +120,7 @@ STATUSES: dict[type[Exception], int] = {
     StorageFull: 507,
     StorageError: 503,
     TooManyStreams: 503,
+    PdfUnavailable: 503,
 }
 _UNEXPECTED = "Something went wrong here. The log has it under this request id."
 _AWAY = "The database or the job store does not answer. Try again."

@@ -8,17 +8,19 @@ from flask import current_app
 from jobs.core.batches import BatchClient
 from jobs.core.client import JobClient
 from jobs.services import Services
+from webapp.rendering import Renderer
 from webapp.sse import EventStreams
 
 
 @dataclass(frozen=True)
 class Offstage:
-    """The services, the clients of jobs and batches, and the event streams of this web process."""
+    """The services, the clients of jobs and batches, and this web process's event streams and PDFs."""
 
     services: Services
     client: JobClient
     batches: BatchClient
     streams: EventStreams
+    renderer: Renderer
 
 
 def offstage() -> Offstage:

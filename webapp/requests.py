@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from typing import Any
+from typing import Annotated, Any
 
 from flask import Flask, Request, abort, g, request
 from flask import Response as FlaskResponse
@@ -28,6 +28,7 @@ def without_nul(text: str) -> str:
 
 
 Storable = AfterValidator(without_nul)
+StoredId = Annotated[str, Storable]  # of what a database is asked for
 
 
 class StrictRequest(Request):

@@ -75,6 +75,14 @@ class JobContext:
         self._keep_step(name, returns.dump_json(result))
         return result
 
+    def count(self, name: str, more: int = 0) -> int:
+        """Add to a number that the job keeps over its attempts, and return it. It is 0 at first."""
+        key = keys.steps(self.tenant, self.job_id)
+        with self._redis.pipeline() as pipeline:
+            pipeline.hincrby(key, f"count:{name}", more)
+            pipeline.expire(key, self._ttl)
+            return int(pipeline.execute()[0])
+
     def parallel(self, tasks: Mapping[str, Callable[[], T]], limit: int) -> Iterator[Done[T]]:
         """Run steps at the same time, `limit` of them at most, and yield each as it ends, with its result or its error.
 

@@ -11,6 +11,7 @@ import random
 import time
 from functools import cache
 from itertools import islice
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from rq import Retry, get_current_job
@@ -194,6 +195,9 @@ def failure_of(error: BaseException) -> Failure:
     return Failure(kind, UNEXPECTED, "The job failed unexpectedly.", True)
 
 
+_building: dict[int, Lock] = {}  # by process: a forked one must not inherit a lock that is held
+
+
 @cache
 def _services_of(_pid: int) -> "Services":
     from config import load_config
@@ -204,8 +208,10 @@ def _services_of(_pid: int) -> "Services":
 
 
 def process_services() -> "Services":
-    """Return this process's services, built on first use."""
-    return _services_of(os.getpid())
+    """Return this process's services, built on first use, by one thread."""
+    pid = os.getpid()
+    with _building.setdefault(pid, Lock()):
+        return _services_of(pid)
 
 
 def _log(job: Job, error: BaseException) -> None:

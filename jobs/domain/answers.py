@@ -4,13 +4,12 @@ Pure rules. The figures behind the constants are in docs/decisions/0004-search.m
 """
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from jobs.domain.chunks import Hit
-from jobs.domain.citations import CITED
+from jobs.domain.citations import renumbered, without_citations
 from jobs.domain.sentences import sentences
 from jobs.domain.statements import statements
 from jobs.domain.tokens import content_parts, content_terms, count_han, is_han, names, part_terms, stem, tokens
@@ -111,7 +110,7 @@ def extract(
 
     `neighbours` are passages around them, which complete sentences that were cut.
     """
-    chosen = _best_sentences(question, hits, similarities, neighbours)
+    chosen = best_sentences(question, hits, similarities, neighbours)
     if not chosen:
         return refusal(question, model_error)
     cited = list(dict.fromkeys(hit for hit, _ in chosen))
@@ -126,16 +125,17 @@ def checked(written: str, sources: Sequence[Hit]) -> Answer | None:
     """
     used: list[int] = []
 
-    def renumber(match: re.Match[str]) -> str:
-        numbers = [int(number) - 1 for number in re.findall(r"\d+", match[1])]
-        real = [number for number in numbers if 0 <= number < len(sources)]
-        used.extend(number for number in real if number not in used)
-        return "".join(f" [{used.index(number) + 1}]" for number in real)
+    def number(label: int) -> int | None:
+        if not 1 <= label <= len(sources):
+            return None
+        if label not in used:
+            used.append(label)
+        return used.index(label) + 1
 
-    text = CITED.sub(renumber, written).strip()
-    if not used or not CITED.sub("", text).strip():
+    text = renumbered(written, number).strip()
+    if not used or not without_citations(text).strip():
         return None
-    return Answer(text, tuple(_cite(sources[number]) for number in used), mode="model")
+    return Answer(text, tuple(_cite(sources[label - 1]) for label in used), mode="model")
 
 
 def _relevance(words: float, hit: Hit, gate: float | None) -> float:
@@ -184,9 +184,13 @@ def _held_share(part: str, held: set[str]) -> float:
     return len(covered) / len(part)
 
 
-def _best_sentences(
-    question: str, hits: Sequence[Hit], similarities: Similarities | None, neighbours: Sequence[Hit]
+def best_sentences(
+    question: str,
+    hits: Sequence[Hit],
+    similarities: Similarities | None = None,
+    neighbours: Sequence[Hit] = (),
 ) -> list[tuple[Hit, str]]:
+    """Return the sentences of passages that bear most on a question, best first, each with its passage."""
     pool = statements(hits, neighbours)
     pool = (pool or [(hit, line) for hit in hits for _, line in sentences(hit.text)])[:_MAX_SENTENCES_RATED]
     weights = _weights(content_terms(question)[:_MAX_PARTS], [line for _, line in pool])

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Sequence
 
-from jobs.domain.answers import Similarities, extract
+from jobs.domain.answers import Similarities, best_sentences
 from jobs.domain.chunks import Hit
-from jobs.domain.citations import CITED
 from jobs.domain.prompts import one_line, quoted
 from jobs.domain.research import Language, Note, Passage, Source
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>])")
+_LEADING = re.compile(r"^(\d{0,9})(?=[#+=~.)-])")  # begins a heading or a list, also in an item of a list
 _UNSAFE_IN_URL = re.compile(r"[\s<>\\`]")
 _WORDS: dict[Language, dict[str, str]] = {
     "en": {
@@ -95,13 +95,11 @@ def summary_prompt(report: str, language: Language) -> tuple[str, str]:
     return _SUMMARY.format(language=_LANGUAGES[language]), quoted(report)
 
 
-def quotation(question: str, passages: Sequence[Passage], similarities: Similarities | None = None) -> str:
-    """Return the best sentences of passages, `[n]` for the n-th of these; empty if none says anything."""
-    answer = extract(question, as_hits(passages), similarities)
-    if answer.refused:
-        return ""
-    labels = [-citation.document_id for citation in answer.citations]
-    return CITED.sub(lambda match: f" [{labels[int(match[1]) - 1]}]", answer.text)
+def quotations(
+    question: str, passages: Sequence[Passage], similarities: Similarities | None = None
+) -> list[tuple[str, int]]:
+    """Return the best sentences of passages, each with the place of its passage from 1."""
+    return [(line, -hit.document_id) for hit, line in best_sentences(question, as_hits(passages), similarities)]
 
 
 def as_hits(passages: Sequence[Passage]) -> list[Hit]:
@@ -125,4 +123,4 @@ def _url(url: str) -> str:
 
 def _plain(text: str) -> str:
     """Return a text on one line in which Markdown sees no signs of its own."""
-    return _SPECIAL.sub(r"\\\1", one_line(text))
+    return _LEADING.sub(r"\1\\", _SPECIAL.sub(r"\\\1", one_line(text)))

@@ -20,6 +20,7 @@ LEAST_TOKENS = 64  # of a section: with fewer there is no use in beginning it
 _CANDIDATES = 12  # passages of a page that are looked at further
 _TRACKING = re.compile(r"(?:^|&)(?:utm_\w+|gclid|fbclid)=[^&]*")
 _PARTS = re.compile(r"[?？!！。；;\n]+|，?(?:以及|还有|并且)|,? (?:and also|as well as|and) |、", re.IGNORECASE)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")  # no database, no address and no reader wants them
 _LEAST_PART = 4  # that a part of a query weighs, to be a question by itself: two words, or four Chinese characters
 _ASPECTS = {
     "zh": ("{}：背景", "{}：原理", "{}：例子", "{}：局限"),
@@ -147,10 +148,10 @@ def derived(given: PlanInput) -> Plan:
 
 def tidied(plan: Plan, given: PlanInput) -> Plan:
     """Return a plan with each question once, on one line, and no more of them than were asked for."""
-    lines = [" ".join(question.split()).lstrip("#-*> ")[:MAX_QUESTION_CHARS] for question in plan.questions]
+    lines = [_line(question).lstrip("#-*> ")[:MAX_QUESTION_CHARS] for question in plan.questions]
     lines = [line[:1].upper() + line[1:] for line in lines if line]
     questions = list({line.casefold(): line for line in reversed(lines)}.values())[::-1]
-    title = " ".join(plan.title.split()).lstrip("#> ") or given.query
+    title = _line(plan.title).lstrip("#> ") or given.query
     return Plan(title=title[:MAX_TITLE_CHARS], questions=questions[: given.count] or [given.query[:MAX_QUESTION_CHARS]])
 
 
@@ -203,6 +204,10 @@ def _as_written(part: str, query: str) -> str:
     """Return a part of a query, which is in lower case, as the query has it."""
     at = query.lower().find(part)
     return query[at : at + len(part)] if at >= 0 and len(query.lower()) == len(query) else part
+
+
+def _line(text: str) -> str:
+    return " ".join(_CONTROL.sub(" ", text).split())
 
 
 def _weight(text: str) -> int:

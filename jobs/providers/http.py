@@ -33,6 +33,8 @@ CONNECT_SECONDS = 10.0
 MAX_ANSWER_BYTES = 32 * 2**20
 LONGEST_RETRY_AFTER = 3600.0
 
+DONE = "[DONE]"  # the last event of a stream that is whole
+
 # Of the call that is being sent. While its answer is read, the stream knows it: another call may begin meanwhile.
 deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
@@ -69,18 +71,19 @@ class Endpoint:
     def stream(self, path: str, body: Any) -> Iterator[Any]:
         """Post JSON and yield each JSON event of the answer's stream as it comes, within `timeout` seconds in all.
 
-        An answer that is no stream, but JSON, is the only event.
+        An answer that is no stream, but JSON, is the only event. `DONE` comes last, if the stream says that it is over.
         """
         with self._answer("POST", path, json=body) as response:
             if response.headers.get("Content-Type", "").startswith("application/json"):
                 yield _json_of(response)
+                yield DONE
                 return
             for line in response.iter_lines():
                 data = line.removeprefix("data:").strip() if line.startswith("data:") else ""
-                if data == "[DONE]":
-                    return
                 if data:
-                    yield _event(data)
+                    yield DONE if data == DONE else _event(data)
+                if data == DONE:
+                    return
 
     @contextmanager
     def _answer(self, method: str, path: str, **content: Any) -> Iterator["httpx2.Response"]:
@@ -161,12 +164,12 @@ def _limited(pieces: Iterator[bytes]) -> Iterator[bytes]:
 def _json_of(response: "httpx2.Response") -> Any:
     try:
         return json.loads(b"".join(_limited(response.iter_bytes())))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProviderNonsense("The service's answer is not JSON.") from error
 
 
 def _event(data: str) -> Any:
     try:
         return json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProviderNonsense("The service's stream holds something that is not JSON.") from error

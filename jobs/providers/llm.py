@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 from jobs.domain.usage import MAX_TOKENS
 from jobs.providers.errors import ProviderNonsense
-from jobs.providers.http import Endpoint
+from jobs.providers.http import DONE, Endpoint
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,12 @@ class LanguageModel(Protocol):
 
 class Writing:
     """A model's answer as it is written: iterate over its pieces. Then `counts` are its tokens, prompt and completion,
-    if the endpoint has said them."""
+    if the endpoint has said them. A stream that ends without a word of that raises ProviderNonsense."""
 
     def __init__(self, events: Iterator[Any]) -> None:
         self._events = events
+        self._half = ""  # a character's first half, whose second comes with the next piece
+        self._is_over = False
         self.counts: tuple[int, int] | None = None
 
     def __iter__(self) -> "Writing":
@@ -61,10 +63,23 @@ class Writing:
 
     def __next__(self) -> str:
         for event in self._events:
+            self._is_over = self._is_over or _is_last(event)
+            if event == DONE:
+                break
             self.counts = _counts(event) or self.counts
-            if piece := _piece(event):
+            if piece := self._joined(_piece(event)):
                 return piece
+        if not self._is_over:
+            raise ProviderNonsense("The model's stream broke off.")
+        if self._half:
+            return self._joined("", at_end=True)
         raise StopIteration
+
+    def _joined(self, piece: str, *, at_end: bool = False) -> str:
+        """Return a piece of whole characters: endpoints may cut one beyond U+FFFF in two."""
+        text = self._half + piece
+        self._half = text[-1:] if not at_end and "\ud800" <= text[-1:] <= "\udbff" else ""
+        return _clean(text.removesuffix(self._half))
 
 
 def build_language_model(url: str, *, model: str = "", key: str = "", timeout: float = 60.0) -> LanguageModel | None:
@@ -107,7 +122,7 @@ class OpenAIModel:
             raise ProviderNonsense("The model's answer holds no text.") from error
         if not isinstance(text, str):
             raise ProviderNonsense("The model's answer holds no text.")
-        return Completion(text, *counts)
+        return Completion(_clean(text), *counts)
 
     def stream(self, messages: Sequence[Message], *, max_tokens: int = 512, temperature: float = 0.0) -> Writing:
         """Return the model's answer in pieces as it is written; nothing is asked before the first one is taken.
@@ -122,6 +137,17 @@ class OpenAIModel:
     def _body(self, messages: Sequence[Message], max_tokens: int, temperature: float) -> dict[str, Any]:
         turns = [{"role": message.role, "content": _clean(message.content)} for message in messages]
         return {"model": self.model, "messages": turns, "max_tokens": max_tokens, "temperature": temperature}
+
+
+def _is_last(event: Any) -> bool:
+    """Say whether an event tells that the answer is whole: by itself, by its usage alone, or by why it ends there."""
+    if not isinstance(event, dict):
+        return bool(event == DONE)
+    choices = event.get("choices")
+    if not choices:
+        return isinstance(event.get("usage"), dict)
+    first = choices[0] if isinstance(choices, list) else None
+    return isinstance(first, dict) and bool(first.get("finish_reason"))
 
 
 def _counts(event: Any) -> tuple[int, int] | None:
@@ -146,4 +172,5 @@ def _piece(event: Any) -> str:
 
 
 def _clean(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+    """Return a text of whole characters: halves that belong together are joined, others replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

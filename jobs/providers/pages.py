@@ -2,13 +2,14 @@
 
 import re
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.domain.documents import HTML, PDF, TEXT, Page
+from jobs.domain.documents import HTML, PDF, TEXT, Corrupt, Page, UnreadableDocument
 from jobs.providers.errors import ProviderBusy, ProviderRefused, ProviderUnavailable
 from jobs.providers.parsers import parse
 from jobs.providers.parsers.html import known_encoding
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_PAGES = 100
 MAX_TITLE_CHARS = 200
+MAX_SECONDS = 30.0  # of parsing: other pages of the same search are read beside it
 _READABLE = {TEXT: TEXT, HTML: HTML, PDF: PDF, "application/xhtml+xml": HTML, "text/markdown": TEXT}
 _ACCEPT = "text/html, application/xhtml+xml, application/pdf;q=0.9, text/plain;q=0.8"
 
@@ -81,7 +83,18 @@ def _parse(found: "Fetched", media_type: str) -> list[Page]:
     with tempfile.NamedTemporaryFile(prefix="offstage-page-") as file:
         file.write(found.content if media_type == PDF else _as_utf8(found))
         file.flush()
-        return list(islice(parse(Path(file.name), media_type), MAX_PAGES))
+        try:
+            return list(_in_time(islice(parse(Path(file.name), media_type), MAX_PAGES)))
+        except ValueError as error:  # of a codec, or of a parser's own
+            raise Corrupt from error
+
+
+def _in_time(pages: Iterable[Page]) -> Iterator[Page]:
+    until = time.monotonic() + MAX_SECONDS
+    for page in pages:
+        yield page
+        if time.monotonic() > until:
+            raise UnreadableDocument("The page takes too long to read.")
 
 
 def _as_utf8(found: "Fetched") -> bytes:

@@ -72,4 +72,4 @@ class Robots:
             return _NOTHING, UNREACHABLE_SECONDS
         if found.status >= 500 or found.status == 429:
             return _NOTHING, UNREACHABLE_SECONDS
-        return (found.content.decode("utf-8", "replace") if found.status < 300 else ""), KEPT_SECONDS
+        return (found.content.decode("utf-8-sig", "replace") if found.status < 300 else ""), KEPT_SECONDS

@@ -1,14 +1,19 @@
 """Web search by SearXNG's JSON API, or by any service of the same form."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from jobs.providers.errors import ProviderNonsense
 from jobs.providers.http import Endpoint
+from jobs.providers.parsers import tidy
 
 MAX_QUERY_CHARS = 400
+MAX_URL_CHARS = 2000
 _MAX_TEXT_CHARS = 500
+_ADDRESS = re.compile(r"https?://[^\s\x00-\x1f\x7f\ud800-\udfff]+")
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,20 @@ class SearxSearch:
 def _pages(results: Iterable[Any]) -> Iterable[Found]:
     for result in results:
         url = result.get("url") if isinstance(result, dict) else None
-        if isinstance(url, str) and url.startswith(("http://", "https://")):
+        if isinstance(url, str) and is_address(url):
             yield Found(url, _text(result.get("title")), _text(result.get("content")))
 
 
+def is_address(url: str) -> bool:
+    """Say whether an address of a page can be used, and named in a report."""
+    if len(url) > MAX_URL_CHARS or not _ADDRESS.fullmatch(url):
+        return False
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # not a port, not an address
+        return False
+
+
 def _text(value: Any) -> str:
-    return " ".join(value.split())[:_MAX_TEXT_CHARS] if isinstance(value, str) else ""
+    return " ".join(tidy(value).split())[:_MAX_TEXT_CHARS] if isinstance(value, str) else ""

@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from config import load_config
-from jobs.calling import AnswerUnfit, Call, NoModel, ask, complete, write
+from jobs.calling import AnswerUnfit, Call, NoModel, ask, complete, lost_tokens, write
 from jobs.core.context import JobContext
 from jobs.core.errors import Postponed, kind_of
 from jobs.domain.agents import REVIEW_QUESTIONS, SUMMARIZE, AssistantInput, ReviewInput, TextInput, get_agent
@@ -23,6 +23,7 @@ from jobs.providers.errors import (
 )
 from jobs.providers.llm import Message, build_language_model
 from jobs.providers.model_gate import CircuitOpen
+from jobs.providers.tokenizer import count_tokens
 from jobs.services import Services
 from jobs.stores.database import Database
 from jobs.stores.usage import UsageFilter
@@ -150,6 +151,14 @@ def test_no_longer_than_until_its_deadline(services: Services, server: Server) -
         complete(context(services, created_at=datetime.now(UTC) - timedelta(hours=2)), CALL)
 
 
+def test_after_its_deadline_nothing_is_tried_again(ctx: JobContext, server: Server) -> None:
+    """However soon the endpoint says that it may be."""
+    server.script = status(503, Retry_After="1")
+    with pytest.raises(ProviderUnavailable):
+        complete(ctx, replace(CALL, deadline=time.time() + 0.9))
+    assert len(server.requests) == 1
+
+
 def test_tokens_are_counted_where_the_endpoint_gives_none(ctx: JobContext, services: Services, server: Server) -> None:
     server.script = reply("你好")
     completion = complete(ctx, CALL)
@@ -187,7 +196,9 @@ def test_an_answer_is_written_piece_by_piece_and_anew_if_it_breaks_off(
     paper = Paper()
     assert write(ctx, CALL, paper).text == paper.text == "您好"
     assert paper.begun == 2
-    assert used(services) == (1, 4, 2)
+    asked, said = count_tokens(MESSAGES[0].content), count_tokens("断")
+    assert used(services) == (2, 4 + asked, 2 + said)  # what broke off has used tokens, too
+    assert lost_tokens(context(services)) == asked + said  # also in the job's next attempt
 
 
 def test_an_agents_answer_has_the_form_of_its_output(ctx: JobContext, server: Server) -> None:

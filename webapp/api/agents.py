@@ -17,7 +17,7 @@ from webapp.errors import problem
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
 from webapp.openapi.describing import describe
-from webapp.requests import fitting
+from webapp.requests import StoredId, fitting
 from webapp.responses import (
     MAX_PAGE,
     Accepted,
@@ -85,7 +85,7 @@ class CallsBody(CallOptions):
 class CallsPath(BaseModel):
     """The id of a batch of calls."""
 
-    job_id: str
+    job_id: StoredId
 
 
 @bp.get("/agents")

@@ -15,7 +15,7 @@ from webapp.api.jobs import ListQuery
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
 from webapp.options import JobOptions
-from webapp.requests import Storable
+from webapp.requests import Storable, StoredId
 from webapp.responses import MAX_PAGE, Accepted, Answer, decode_cursor, encode_cursor, listed_job_json, row_id
 from webapp.shapes import batches as shapes
 from webapp.shapes.jobs import Jobs, JobState
@@ -28,7 +28,7 @@ bp = APIBlueprint("batches", __name__, abp_tags=[Tag(name="batches", description
 class BatchPath(BaseModel):
     """A batch's id."""
 
-    batch_id: str
+    batch_id: StoredId
 
 
 class BatchJob(JobOptions):
@@ -48,7 +48,7 @@ class BatchBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(max_length=200), Storable] = ""
+    name: Annotated[str, Storable] = Field(default="", max_length=200)
     jobs: list[BatchJob] | None = Field(default=None, min_length=1, max_length=MAX_JOBS)
     type: str | None = None
     items: list[dict[str, Any]] | None = Field(default=None, min_length=1, max_length=MAX_JOBS)

@@ -16,6 +16,7 @@ from webapp.extension import offstage
 from webapp.idempotency import stable_id
 from webapp.openapi.describing import describe
 from webapp.options import JobOptions
+from webapp.requests import StoredId
 from webapp.responses import (
     MAX_PAGE,
     Accepted,
@@ -53,7 +54,7 @@ TASK_STATUS: dict[str, TaskStatus] = {
 class JobPath(BaseModel):
     """A job's id."""
 
-    job_id: str
+    job_id: StoredId
 
 
 class WaitQuery(BaseModel):
@@ -76,7 +77,7 @@ class ListQuery(BaseModel):
 class JobsQuery(ListQuery):
     """Which jobs to list. `since` and `until` are times of creation with a zone, as in 2026-01-31T12:00:00Z."""
 
-    type: str | None = None
+    type: StoredId | None = None
     state: JobState | None = None
     queue: QueueName | None = None
     since: AwareDatetime | None = None

@@ -16,6 +16,7 @@ from webapp.api.jobs import ListQuery
 from webapp.api.users import UserId, as_given, printable
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
+from webapp.requests import StoredId
 from webapp.responses import MAX_PAGE, Accepted, Answer, decode_cursor, encode_cursor, new_id, row_id
 from webapp.shapes import notifications as shapes
 
@@ -73,21 +74,21 @@ class RegisterBody(BaseModel):
 class NotificationsQuery(ListQuery):
     """Which notifications to list: a user's, of an event, those of which a delivery is in a state."""
 
-    user_id: str | None = Field(default=None, max_length=100)
-    event: str | None = Field(default=None, max_length=100)
+    user_id: StoredId | None = Field(default=None, max_length=100)
+    event: StoredId | None = Field(default=None, max_length=100)
     state: Literal["queued", "sent", "failed", "unknown", "skipped"] | None = None
 
 
 class NotificationPath(BaseModel):
     """A notification's id."""
 
-    notification_id: str
+    notification_id: StoredId
 
 
 class UserPath(BaseModel):
     """A user's id."""
 
-    user_id: str = Field(max_length=100)
+    user_id: StoredId = Field(max_length=100)
 
 
 class ChannelPath(BaseModel):

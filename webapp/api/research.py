@@ -1,6 +1,7 @@
 """Research: ask, follow, read, take home."""
 
 import unicodedata
+from datetime import UTC, datetime
 from typing import Annotated
 
 from flask import Response, abort, g, request
@@ -9,14 +10,13 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from jobs.core.events import FROM_START, is_event_id
 from jobs.domain.research import LEAST_TOKENS, MAX_QUESTIONS, Language, ResearchArgs, language_of
-from jobs.providers.report_pdf import pdf_of
 from jobs.research import forget, model_of, start, uses_web
 from webapp.api.jobs import EventsQuery, ListQuery
 from webapp.api.users import UserId
-from webapp.aside import aside
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
 from webapp.openapi.describing import describe
+from webapp.requests import Storable, StoredId
 from webapp.research import events, links, listed_json, look, run_json, status_of
 from webapp.responses import (
     MAX_PAGE,
@@ -45,6 +45,14 @@ Pdf = Annotated[Response, Media(("application/pdf",))]
 def _plain(text: str) -> str:
     """Return a query in the form in which equal ones are equal: composed characters, single blanks."""
     return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _in_utc(time: datetime) -> datetime:
+    """Return a time in the form in which equal ones are equal. Raises ValueError for one that no zone can have."""
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("this time is out of range") from None
 
 
 class AiConfig(BaseModel):
@@ -77,7 +85,7 @@ class Budget(BaseModel):
     tokens: int | None = Field(default=None, ge=1, le=10_000_000)
     searches: int | None = Field(default=None, ge=1, le=2 * MAX_QUESTIONS)
     minutes: float | None = Field(default=None, gt=0, le=24 * 60, allow_inf_nan=False)
-    deadline: AwareDatetime | None = None
+    deadline: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None
 
 
 class ResearchBody(BaseModel):
@@ -85,7 +93,7 @@ class ResearchBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    query: Annotated[str, Field(max_length=4000), AfterValidator(_plain), Field(min_length=2)]
+    query: Annotated[str, Field(max_length=4000), Storable, AfterValidator(_plain), Field(min_length=2)]
     ai_config: AiConfig = Field(default_factory=AiConfig)
     search_config: SearchConfig = Field(default_factory=SearchConfig)
     budget: Budget = Field(default_factory=Budget)
@@ -97,13 +105,13 @@ class ResearchBody(BaseModel):
 class ResearchPath(BaseModel):
     """The id of research: its task's."""
 
-    research_id: str
+    research_id: StoredId
 
 
 class ResearchQuery(ListQuery):
     """`q`: what stands in the query or the title."""
 
-    q: str | None = Field(default=None, max_length=200)
+    q: Annotated[str, Storable] | None = Field(default=None, max_length=200)
 
 
 @bp.post("/research")
@@ -163,8 +171,7 @@ def get_pdf(path: ResearchPath) -> Pdf:
     """Return the report, as far as it is written, as a PDF."""
     app = offstage()
     run = look(app, g.tenant, path.research_id)
-    content = aside(pdf_of, run.report, app.services.config.pdf_font)
-    return _file(content, "application/pdf", f"{run.kept.id}.pdf")
+    return _file(app.renderer.pdf(run.report), "application/pdf", f"{run.kept.id}.pdf")
 
 
 @bp.delete("/research/<string:research_id>")

@@ -14,6 +14,7 @@ from jobs.stores.schedules import Schedule, ScheduleStore
 from webapp.api.jobs import ListQuery
 from webapp.extension import offstage
 from webapp.openapi.describing import describe
+from webapp.requests import StoredId
 from webapp.responses import MAX_PAGE, Answer, Created, NoContent, decode_cursor, encode_cursor, row_id
 from webapp.shapes import schedules as shapes
 
@@ -23,7 +24,7 @@ bp = APIBlueprint("schedules", __name__, abp_tags=[Tag(name="schedules", descrip
 class SchedulePath(BaseModel):
     """A schedule's id."""
 
-    schedule_id: str
+    schedule_id: StoredId
 
 
 class ScheduleChanges(BaseModel):

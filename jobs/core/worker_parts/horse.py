@@ -219,8 +219,8 @@ class Horse:
         """Stop the jobs of these executions."""
         for slot in self.slots:
             if slot.current and slot.current.execution.id in executions:
-                slot.stop_asked = True
-                slot.stop_deadline = time.monotonic() + self.worker.kill_after
+                if not slot.stop_asked:  # a second word gives it no more time
+                    slot.stop_asked, slot.stop_deadline = True, time.monotonic() + self.worker.kill_after
                 if slot.child_pid:
                     os.kill(slot.child_pid, signal.SIGKILL)
                 else:

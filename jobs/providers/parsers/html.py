@@ -8,14 +8,21 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobs.domain.documents import Corrupt
+from jobs.domain.documents import Corrupt, UnreadableDocument
 from jobs.providers.parsers.text import detect_encoding
 
 _CHUNK_CHARS = 64 * 1024
+_MOST_OPEN = 1000  # elements: at each end tag libxml2 may look through all that are open, and pages need some fifty
 _META_WITHIN = 4096
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
 # Labels that mean more than they say: https://encoding.spec.whatwg.org/#names-and-labels
 _WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252", "latin1": "cp1252", "us-ascii": "cp1252"}
+# Those of the same list, by their Python names: other codecs read escapes, or fail in ways of their own.
+_OF_THE_WEB = {
+    "ascii", "big5", "big5hkscs", "cp866", "cp874", "cp932", "cp949", "euc_jp", "euc_kr", "gb18030", "gb2312", "gbk",
+    "iso2022_jp", "koi8-r", "koi8-u", "mac-cyrillic", "mac-roman", "shift_jis", "utf-16", "utf-16-be", "utf-16-le",
+    "utf-8", *(f"cp{page}" for page in range(1250, 1259)), *(f"iso8859-{part}" for part in range(1, 17)),
+}  # fmt: skip
 _UNSEEN = {"script", "style", "noscript", "template", "svg", "math", "iframe", "object", "select"}
 _BLOCKS = {
     "address", "article", "aside", "blockquote", "body", "br", "caption", "dd", "details", "dialog", "div", "dl",
@@ -32,6 +39,7 @@ def read(path: Path) -> Iterator[str]:
 
     Raises:
         Corrupt: nothing in it is HTML.
+        UnreadableDocument: it is nested too deeply.
         UnknownEncoding
     """
     from lxml import etree
@@ -55,6 +63,7 @@ class _Layout:
 
     def __init__(self) -> None:
         self._text: list[str] = []
+        self._open = 0
         self._unseen = 0  # depth in elements that are not shown
         self._preformatted = 0
         self._breaks = 0  # line ends owed before the next text
@@ -62,11 +71,15 @@ class _Layout:
         self._started = False
 
     def start(self, tag: str, _attributes: object) -> None:
+        self._open += 1
+        if self._open > _MOST_OPEN:
+            raise UnreadableDocument("The document is nested too deeply.")
         self._unseen += tag in _UNSEEN
         self._preformatted += tag == "pre"
         self._bound(tag)
 
     def end(self, tag: str) -> None:
+        self._open -= 1
         self._unseen -= tag in _UNSEEN
         self._preformatted -= tag == "pre"
         self._bound(tag)
@@ -127,7 +140,6 @@ def known_encoding(label: str) -> str | None:
 
     try:
         name = codecs.lookup(_WIDER.get(label.lower(), label)).name
-        b"".decode(name)  # some codecs do not make text
-    except LookupError:
+    except (LookupError, ValueError):
         return None
-    return name
+    return name if name in _OF_THE_WEB else None

@@ -1,11 +1,13 @@
 """Jobs that do not react: they end anyway, soon after their timeout, and nobody else does."""
 
 import time
+from contextlib import suppress
 
 import pytest
 from redis import Redis
 from rq import Queue
 from rq.command import send_stop_job_command
+from rq.exceptions import InvalidJobOperation
 from rq.serializers import JSONSerializer
 
 from tests.integration.worker import tasks
@@ -57,3 +59,18 @@ def test_stopping_one_of_many_reaches_that_one(redis: Redis, queue: Queue, fleet
     eventually(lambda: all(status(job) in ("finished", "stopped") for job in jobs), 30)
     assert {status(job) for job in jobs[1::2]} == {"finished"}
     assert all(ledger(redis, job) == ["start", "end"] for job in jobs[1::2])
+
+
+@pytest.mark.parametrize("kind", ["ours", "threads"])
+def test_stopping_again_and_again_gives_no_more_time(redis: Redis, queue: Queue, fleet: Fleet, kind: str) -> None:
+    """A second after the first word, a job that does not react is over."""
+    job = queue.enqueue(tasks.trace, 60, job_timeout=120)
+    fleet.start(["default"], kind=kind)
+    running(redis, job)
+
+    def stopped() -> bool:
+        with suppress(InvalidJobOperation):  # it is over
+            send_stop_job_command(redis, job.id, serializer=JSONSerializer)
+        return status(job) == "stopped"
+
+    eventually(stopped, 20)

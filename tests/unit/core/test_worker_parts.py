@@ -1,12 +1,16 @@
 """The worker's parts that need no process: job hashes, notes, waits, timers, scripts."""
 
+import importlib
 import itertools
 import json
 import signal
+import sys
 import threading
 import time
 import zlib
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from fakeredis import FakeRedis
@@ -23,7 +27,7 @@ from jobs.core.job import AnyJob, ForbiddenFunction, OffstageJob
 from jobs.core.worker_parts import isolated, outage, record, scripts
 from jobs.core.worker_parts.board import Board
 from jobs.core.worker_parts.record import Counts, superfluous
-from jobs.core.worker_parts.timers import AlarmTimer, ThreadTimeout, ThreadTimer
+from jobs.core.worker_parts.timers import AlarmTimer, JobStopped, ThreadTimeout, ThreadTimer
 
 EXTRAS: list[dict[str, Any]] = [
     {},
@@ -178,6 +182,59 @@ def test_a_thread_gets_its_own_timeout_and_no_later_one() -> None:
     over.set()
     thread.join(5)
     assert seen == ["late", "went on"]
+
+
+@pytest.fixture
+def slow_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module that takes a moment to load."""
+    name = f"slow_{uuid4().hex}"
+    (tmp_path / f"{name}.py").write_text("import time\nfor _ in range(200): time.sleep(0.001)\nloaded = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+def test_no_alarm_leaves_a_module_half_loaded(slow_module: str) -> None:
+    """It rings again once it is loaded."""
+    before = signal.getsignal(signal.SIGALRM)
+    timer = AlarmTimer()
+    try:
+        timer.arm(0.02)
+        importlib.import_module(slow_module)
+        with pytest.raises(JobTimeoutException):
+            threading.Event().wait(5)
+        timer.disarm()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert sys.modules[slow_module].loaded
+
+
+def test_no_interrupt_leaves_a_module_half_loaded(slow_module: str) -> None:
+    """Else the lock of all imports could stay closed, for every thread; it comes once the module is loaded."""
+    timers: list[ThreadTimer] = []
+    armed, interrupted = threading.Event(), threading.Event()
+
+    def body() -> None:
+        timers.append(ThreadTimer())
+        timers[0].arm(60)
+        armed.set()
+        try:
+            importlib.import_module(slow_module)
+            while True:
+                time.sleep(0.001)
+        except JobStopped:
+            interrupted.set()
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    armed.wait(5)
+    while slow_module not in sys.modules:
+        time.sleep(0.001)
+    timers[0].interrupt(JobStopped)
+    while thread.is_alive():
+        timers[0].check(time.monotonic())
+        time.sleep(0.001)
+    assert interrupted.is_set()
+    assert sys.modules[slow_module].loaded
 
 
 @pytest.mark.parametrize(

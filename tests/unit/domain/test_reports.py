@@ -8,7 +8,7 @@ from jobs.domain.reports import (
     SourceList,
     head,
     heading,
-    quotation,
+    quotations,
     section_prompt,
     summary_prompt,
     tail,
@@ -48,6 +48,8 @@ def test_a_report_ends_with_its_sources_and_its_notes() -> None:
         heading(EVIL),
         tail([Source(title=EVIL, url="https://a.example/><script>alert(1)</script>")], [], "en"),
         tail([], [Note(code="x", text=EVIL)], "zh"),
+        tail([Source(title=f"# {EVIL}", url="https://a.example/")], [], "en"),
+        tail([], [Note(code="x", text=f"1. # {EVIL}")], "en"),
     ],
 )
 def test_what_strangers_call_a_thing_has_no_effect(markdown: str) -> None:
@@ -77,9 +79,9 @@ def test_a_quotation_names_the_passages_by_their_places() -> None:
         "Cats sleep a lot more than that.",
     ]
     passages = [Passage(source=Source(title=str(n), document_id=n), text=text) for n, text in enumerate(texts)]
-    quoted = quotation("How many hours of sleep do adults need?", passages)
-    assert quoted.startswith("Adults need seven hours of sleep. [2]")
-    assert quotation("Why?", []) == ""
+    quoted = quotations("How many hours of sleep do adults need?", passages)
+    assert quoted[0] == ("Adults need seven hours of sleep.", 2)
+    assert quotations("Why?", []) == []
 
 
 @pytest.mark.parametrize("table", [_NOTES, _TOLD])

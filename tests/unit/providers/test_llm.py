@@ -45,7 +45,7 @@ def test_a_completion_is_the_text_and_the_endpoints_own_counts(server: Server) -
     assert request.headers["Authorization"] == "Bearer sesame"
     assert request.body["model"] == "tiny"
     assert request.body["max_tokens"] == 99
-    assert request.body["messages"][1] == {"role": "user", "content": "为什么？ ?"}
+    assert request.body["messages"][1] == {"role": "user", "content": "为什么？ \ufffd"}
 
 
 def test_without_a_key_none_is_sent_and_a_path_is_kept(server: Server) -> None:
@@ -84,6 +84,7 @@ def respond(status: int, **headers: str) -> Script:
         (respond(302, Location="http://127.0.0.1:1/"), ProviderRefused, False, None),
         (lambda exchange: exchange.raw(b"<html>"), ProviderNonsense, True, None),
         (lambda exchange: exchange.json([]), ProviderNonsense, True, None),
+        (lambda exchange: exchange.raw(b"[" * 200_000), ProviderNonsense, True, None),
         (lambda exchange: exchange.json({"choices": []}), ProviderNonsense, True, None),
         (lambda exchange: exchange.json({"choices": [{"message": {"content": None}}]}), ProviderNonsense, True, None),
         (lambda exchange: exchange.json({"choices": "abc"}), ProviderNonsense, True, None),
@@ -130,7 +131,46 @@ def test_a_stream_comes_in_pieces(server: Server) -> None:
     assert server.requests[0].body["stream"] is True
 
 
-@pytest.mark.parametrize("event", ["{not json", json.dumps({"error": {"message": "x"}}), "[]", '{"choices": [1]}', "3"])
+@pytest.mark.parametrize(
+    ("pieces", "whole"),
+    [
+        (["a \\ud83d", "\\ude00 b"], "a 😀 b"),
+        (["\\ud83d", "\\ude00", "\\ud83d"], "😀\ufffd"),
+        (["a \\ud800 b"], "a \ufffd b"),
+        (["\\ude00\\ud83d", "x"], "\ufffd\ufffdx"),
+    ],
+)
+def test_a_character_that_comes_in_halves_is_whole(server: Server, pieces: list[str], whole: str) -> None:
+    """Halves that nothing completes are replaced: no text of a model breaks what takes it."""
+    events = [f'{{"choices": [{{"delta": {{"content": "{piece}"}}}}]}}' for piece in pieces]
+    server.script = lambda exchange: exchange.events(*events, "[DONE]")
+    assert "".join(model(server).stream(QUESTION)) == whole
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "[DONE]",
+        {"choices": [{"delta": {}, "finish_reason": "length"}]},
+        {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}},
+    ],
+)
+def test_a_stream_is_whole_if_it_says_so(server: Server, last: object) -> None:
+    """By the mark of its end, by why it ended, or by its usage, which comes last."""
+    server.script = lambda exchange: exchange.events(delta("whole"), last)
+    assert list(model(server).stream(QUESTION)) == ["whole"]
+
+
+def test_a_stream_that_is_cut_short_raises(server: Server) -> None:
+    """Though its connection was closed properly; usage beside every piece says nothing of the end."""
+    server.script = lambda exchange: exchange.events(delta("half") | {"usage": {"prompt_tokens": 1}})
+    with pytest.raises(ProviderNonsense):
+        list(model(server).stream(QUESTION))
+
+
+@pytest.mark.parametrize(
+    "event", ["{not json", json.dumps({"error": {"message": "x"}}), "[]", '{"choices": [1]}', "3", "[" * 200_000]
+)
 def test_a_stream_that_breaks_off_raises(server: Server, event: str) -> None:
     """What came before is not lost."""
     server.script = lambda exchange: exchange.events(delta("half"), event)

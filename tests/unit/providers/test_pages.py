@@ -41,6 +41,16 @@ def test_a_page_is_text_with_a_title(reader: PageReader, server: Server, charset
     assert {each.headers["User-Agent"] for each in server.requests} == {AGENT}
 
 
+@pytest.mark.parametrize(
+    "charset", ["idna", "undefined", "unicode_escape", "punycode", "utf-7", "rot13", "hex", "x" * 50]
+)
+def test_an_encoding_that_the_web_has_not_is_passed_over(reader: PageReader, server: Server, charset: str) -> None:
+    """In the header and in the page: it is told by its bytes, as if nothing had been said."""
+    page = reader.read(serve(server, CHINESE.encode(), f"text/html; charset={charset}"))
+    declared = reader.read(serve(server, f"<meta charset={charset}>{CHINESE}".encode(), "text/html"))
+    assert page.title == declared.title == "睡眠 与 记忆"
+
+
 def test_plain_text_has_no_title(reader: PageReader, server: Server) -> None:
     """Its first line is as good as any other."""
     page = reader.read(serve(server, b"One.\nTwo.", "text/plain"))

@@ -1,12 +1,13 @@
 """Reports as PDF: whole, in both languages, and nothing in them has an effect."""
 
 import io
+import re
 
 import pytest
 import reportlab
 from pypdf import PdfReader
 
-from jobs.providers.report_pdf import pdf_of
+from jobs.providers.report_pdf import PdfUnavailable, _blocks, _chinese_font, _parsed, pdf_of
 
 REPORT = """# 睡眠与记忆 and \\[memory\\]
 
@@ -81,3 +82,45 @@ def test_a_font_file_is_put_into_it() -> None:
     file = f"{next(iter(reportlab.__path__))}/fonts/Vera.ttf"
     assert b"FontFile2" in pdf_of("# 睡眠", file)
     assert b"FontFile2" not in pdf_of("# 睡眠")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "```\n" + "x\n" * 8_000 + "```",
+        "Sleep text is long and [1] helps. 睡眠 " * 3_000,
+        "睡" * 100_000,
+        "x" * 150_000,
+        "*a* **b** " * 8_000,
+        "    " + "long line of code " * 5_000,
+    ],
+    ids=["code", "paragraph", "Chinese", "word", "emphasis", "line of code"],
+)
+def test_a_long_block_is_set_in_pieces(body: str) -> None:
+    """None of them is so long that its lines are looked through for ever; nothing of the text is lost."""
+    whole = "".join(re.findall(r"[a-w睡眠]", body))
+    blocks = list(_blocks(_parsed(f"{body}\n"), _chinese_font("")))
+    texts = [block.getPlainText(identify=False) for block in blocks]
+    assert max(map(len, texts)) < 4_000
+    assert "".join(re.findall(r"[a-w睡眠]", "".join(texts))) == whole
+
+
+def test_emphasis_goes_on_over_pieces() -> None:
+    """Each piece has its own marks."""
+    text = text_of(pdf_of(f"# T\n\n**{'Sleep *well*. ' * 1_000}** The end."))
+    assert text.count("well") == 1_000
+    assert "The end." in text
+
+
+@pytest.mark.parametrize("body", ["x\n\n" * 5_000, "word " * 50_000], ids=["blocks", "characters"])
+def test_of_what_is_too_long_the_beginning_is_set_and_that_is_said(body: str) -> None:
+    """In both languages: a report's is not known here."""
+    text = text_of(pdf_of(f"# T\n\n{body}"))
+    assert "This file ends here" in text
+    assert "本文件到此为止" in text
+
+
+def test_what_takes_too_long_is_given_up() -> None:
+    """Where it is in the middle of it."""
+    with pytest.raises(PdfUnavailable):
+        pdf_of("# T\n\n" + "x\n\n" * 3_000, seconds=0.0)

@@ -40,6 +40,12 @@ def test_a_hosts_wishes_for_us_go_before_those_for_all(robots: Robots, server: S
     assert said == [False, False, True, True, False, True, True]
 
 
+def test_a_byte_order_mark_hides_no_rule(robots: Robots, server: Server) -> None:
+    """Editors of some systems put one at the beginning."""
+    server.script = lambda exchange: exchange.raw(b"\xef\xbb\xbfUser-agent: *\nDisallow: /")
+    assert refuses(robots, f"{server.url}/a")
+
+
 def test_a_host_is_asked_once_for_all_workers(robots: Robots, server: Server, fake_redis: FakeRedis) -> None:
     """What it says is kept for a day, in Redis; it hears who asks."""
     server.script = lambda exchange: exchange.raw(RULES.encode())

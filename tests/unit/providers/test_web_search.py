@@ -36,6 +36,20 @@ def test_results_are_pages_each_once_in_their_order(server: Server) -> None:
     assert len(search(server).search("q", limit=2)) == 2
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a:99999/x", "http://[x/", "http:///x", "https://a.example/" + "x" * 2000, "http://a.example/\ud800",
+        "http://a.example/\0", "http://a.example/a b", "http://a.example/\n# Sources", "http://\u2100.example/",
+    ],
+)  # fmt: skip
+def test_a_result_that_no_page_can_have_is_passed_over(server: Server, url: str) -> None:
+    """And the others are used."""
+    good = {"url": "https://a.example/", "title": "A\0\ud800", "content": "says\ud800 this"}
+    server.script = lambda exchange: exchange.json({"results": [{"url": url}, good]})
+    assert search(server).search("q") == [Found("https://a.example/", "A", "says this")]
+
+
 def test_the_service_is_asked_in_its_form(server: Server) -> None:
     """With the key as a bearer, if there is one; the path of its URL stays."""
     server.script = lambda exchange: exchange.json({"results": []})
@@ -58,6 +72,7 @@ def test_the_service_is_asked_in_its_form(server: Server) -> None:
         (lambda exchange: exchange.raw(b"<html>"), "provider_nonsense"),
         (lambda exchange: exchange.json(["no"]), "provider_nonsense"),
         (lambda exchange: exchange.json({"results": None}), "provider_nonsense"),
+        (lambda exchange: exchange.raw(b"[" * 200_000), "provider_nonsense"),
         (lambda exchange: exchange.raw(b"", 403), "provider_misconfigured"),  # its JSON form is not switched on
         (lambda exchange: exchange.raw(b"", 429, Retry_After="7"), "provider_busy"),
         (lambda exchange: exchange.raw(b"", 502), "provider_unavailable"),

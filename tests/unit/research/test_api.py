@@ -119,6 +119,12 @@ def test_the_same_request_is_the_same_task(client: FlaskClient, services: Servic
     assert len(client.get("/research", headers=MINE).json["research"]) == 1  # type: ignore[index]
 
 
+def test_a_deadline_is_the_same_in_every_zone(client: FlaskClient) -> None:
+    """So is the task."""
+    times = ("2030-01-01T00:00:00Z", "2030-01-01T08:00:00+08:00", "2029-12-31T19:00:00-05:00")
+    assert len({post(client, budget={"deadline": time}).json["task_id"] for time in times}) == 1  # type: ignore[index]
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -264,6 +270,8 @@ def test_deleted_it_is_gone_and_under_way_it_is_not_deleted(client: FlaskClient,
         ({"search_config": {"documents": []}}, "invalid"),
         ({"budget": {"minutes": 0}}, "invalid"),
         ({"budget": {"deadline": "2026-01-01T00:00:00"}}, "invalid"),
+        ({"budget": {"deadline": "0001-01-01T00:00:00+23:59"}}, "invalid"),
+        ({"query": "sleep\0memory"}, "invalid"),
         ({"ai_config": {"model": "gpt-9"}}, "model_not_served"),
         ({"search_config": {"web": True}}, "no_source"),
         ({"search_config": {"documents": False}}, "no_source"),

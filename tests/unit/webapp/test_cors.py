@@ -60,6 +60,17 @@ def test_a_named_site_may_use_the_api_and_another_may_not(make_client: Callable[
     assert client.get("/jobs", headers={"Origin": STRANGER} | key).status_code == (200 if keys else 403)
 
 
+@pytest.mark.parametrize("written", ["https://APP.example.com", "HTTPS://App.Example.Com"])
+def test_a_site_is_the_same_in_capitals(make_client: Callable[..., FlaskClient], written: str) -> None:
+    """In the setting and in the header."""
+    for setting, origin in ((FRIEND, written), (written, FRIEND)):
+        client = make_client(cors_origins=setting)
+        assert client.options("/jobs", headers={"Origin": origin} | PREFLIGHT).status_code == 200
+        answer = client.get("/jobs", headers={"Origin": origin})
+        assert answer.status_code == 200
+        assert answer.headers["Access-Control-Allow-Origin"].lower() == FRIEND
+
+
 def test_errors_can_be_read_by_the_page(make_client: Callable[..., FlaskClient]) -> None:
     """Else it would see a network error where there is a 401."""
     client = make_client(cors_origins=FRIEND, api_keys=ACME_ENTRY)

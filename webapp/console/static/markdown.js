@@ -3,7 +3,7 @@
 import { el } from "./dom.js";
 
 const HEADING = /^(#{1,3}) (.*)$/;
-const ITEM = /^(?:(\d+)\.|-) (.*)$/;
+const ITEM = /^(?:(\d+)\.|[-*+]) (.*)$/;
 const ADDRESS = /<(https?:\/\/[^\s<>]+)>/;
 
 export function markdown(text) {
@@ -34,4 +34,4 @@ function inline(text) {
 
 const emphasized = (text) => /^\*[^*]+\*$/.test(text) ? el("em", {}, plain(text.slice(1, -1))) : plain(text);
 
-const plain = (text) => text.replace(/\\([\\`*_[\]<>])/g, "$1");
+const plain = (text) => text.replace(/\\([!-/:-@[-`{-~])|&lt;/g, (sign, escaped) => escaped ?? "<");
