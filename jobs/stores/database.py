@@ -1,8 +1,8 @@
 """The database: one engine, one schema, short transactions.
 
 SQLite runs in WAL mode and takes its write lock when a transaction that will write begins (`BEGIN IMMEDIATE`): the
-default, deferred, loses concurrent updates without an error. PostgreSQL runs as it is. On
-both, errors do not show the parameters of a statement: those are people's texts, and errors go to the log.
+default, deferred, loses concurrent updates without an error. PostgreSQL runs as it is. On both, errors do not show the
+parameters of a statement: those are people's texts, and errors go to the log.
 """
 
 import random
