@@ -65,11 +65,16 @@ class Reader:
                 self.ended = True
                 return
             response.raise_for_status()
-            fields: dict[str, str] = {}
-            for line in response.iter_lines():
-                if line:
-                    name, _, value = line.partition(": ")
-                    fields[name] = value
-                elif "event" in fields:
-                    yield fields["event"], json.loads(fields["data"]), fields.get("id", "")
-                    fields = {}
+            yield from frames(response)
+
+
+def frames(response: httpx2.Response) -> Iterator[tuple[str, Any, str]]:
+    """Yield kind, data and id of a stream's events as they come."""
+    fields: dict[str, str] = {}
+    for line in response.iter_lines():
+        if line:
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        elif "event" in fields:
+            yield fields["event"], json.loads(fields["data"]), fields.get("id", "")
+            fields = {}

@@ -1,11 +1,12 @@
 """Talking to the running service as its clients do."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
+
+from tests.live_reader import frames
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -36,11 +37,4 @@ def events(client: httpx2.Client, job_id: str, after: str | None = None) -> Iter
     """Yield kind, data and id of a job's events as they come."""
     headers = {"Last-Event-ID": after} if after else {}
     with client.stream("GET", f"/jobs/{job_id}/events", headers=headers) as response:
-        fields: dict[str, str] = {}
-        for line in response.iter_lines():
-            if line:
-                name, _, value = line.partition(": ")
-                fields[name] = value
-            elif "event" in fields:
-                yield fields["event"], json.loads(fields["data"]), fields.get("id", "")
-                fields = {}
+        yield from frames(response)

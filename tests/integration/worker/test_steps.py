@@ -59,6 +59,6 @@ def test_a_worker_that_was_silent_does_not_go_on_with_what_another_does(redis: R
         send(each, signal.SIGCONT)
     eventually(lambda: client.get(TENANT, job_id).ended, 30)
     assert client.get(TENANT, job_id).result == sum(range(60))
-    under_way = f"{job_id}/{before}".encode()  # when it fell silent: it may be about to be taken, and is then taken late
+    under_way = f"{job_id}/{before}".encode()  # when it fell silent: if it was about to be taken, it is taken late
     assert redis.lrange("again", 0, -1) in ([], [under_way])
     assert redis.llen(f"taken:{job_id}") <= 62  # one step was under way at each change of hands
