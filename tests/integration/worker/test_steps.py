@@ -54,7 +54,12 @@ def test_a_worker_that_was_silent_does_not_go_on_with_what_another_does(redis: R
         send(each, signal.SIGSTOP)
     before = redis.llen(f"taken:{job_id}")
     fleet.start(QUEUES, types=True, set={"dead_after": 2.0})
-    eventually(lambda: scheduler.promote() or redis.llen(f"taken:{job_id}") > before + 5, 30)
+
+    def is_taken_over() -> bool:
+        scheduler.promote()
+        return redis.llen(f"taken:{job_id}") > before + 5
+
+    eventually(is_taken_over, 30)
     for each in stopped:
         send(each, signal.SIGCONT)
     eventually(lambda: client.get(TENANT, job_id).ended, 30)
