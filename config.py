@@ -196,6 +196,7 @@ class Config(BaseSettings):
     llm_model: str = Field(default="", validate_default=True, description="Model name sent to LLM_URL.")
     llm_key: SecretStr | None = Field(default=None, description="Bearer key for LLM_URL.")
     llm_timeout: float = Field(default=60.0, gt=0, description="Seconds that one model call may take in all.")
+    llm_connect_timeout: float = Field(default=10.0, gt=0, description="Seconds in which LLM_URL is to be reached.")
     agent_concurrency: int = Field(
         default=12, ge=1, le=1000, description="Model calls of jobs at once, over all workers of all machines."
     )

@@ -89,7 +89,8 @@ def _tell_of_the_limit(ctx: JobContext, result: LogResult) -> None:
     limit = ctx.services.config.chat_soft_limit
     for user_id in ctx.services.user_stats.to_be_told(ctx.tenant):
         args = {"user_id": user_id, "event_type": LIMIT_EVENT, "context": {"limit": limit}}
-        job_id = uuid5(NAMESPACE_OID, f"{LIMIT_EVENT}/{ctx.tenant}/{user_id}").hex
+        first = ctx.services.conversations.first_number(ctx.tenant, user_id)  # another one after the user's deletion
+        job_id = uuid5(NAMESPACE_OID, f"{LIMIT_EVENT}/{ctx.tenant}/{user_id}/{first}").hex
         ctx.start("notifications.event", args, job_id=job_id)
         ctx.services.user_stats.told(ctx.tenant, user_id)
         result.told += 1

@@ -141,9 +141,9 @@ def register(
     known = services.users.find_by_email(tenant, email)
     chosen = user_id or (known.user_id if known else uuid5(NAMESPACE_OID, f"{tenant}/{email}").hex)
     user, new = services.users.register(tenant, chosen, email, phone=phone, name=name, language=language)
-    welcome = uuid5(NAMESPACE_OID, f"{tenant}/{user.user_id}/{WELCOME}").hex
     if not new and known is not None:
         return user, None
+    welcome = uuid5(NAMESPACE_OID, f"{tenant}/{user.number}/{WELCOME}").hex  # who was deleted is welcome again
     return user, notify_event(services, client, tenant, welcome, recipient(user), WELCOME, {})
 
 

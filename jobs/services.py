@@ -87,7 +87,11 @@ def build_services(config: Config, redis: Redis | None = None) -> Services:
     )
     search = SearchIndex(database, embedder)
     llm = build_language_model(
-        config.llm_url, model=config.llm_model, key=_plain(config.llm_key), timeout=config.llm_timeout
+        config.llm_url,
+        model=config.llm_model,
+        key=_plain(config.llm_key),
+        timeout=config.llm_timeout,
+        connect_timeout=config.llm_connect_timeout,
     )
     usage = UsageStore(database, _prices(config))
     redis = connect(config.redis_url) if redis is None else redis

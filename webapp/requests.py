@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from flask import Flask, Request, abort, g, request
 from flask import Response as FlaskResponse
-from pydantic import AfterValidator, BaseModel, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, from_json
 
 from config import Config
@@ -17,6 +17,7 @@ UPLOAD_PATH = "/upload"
 BATCHES_PATH = "/batches"
 CANVASES_FOLDER = "/canvases/"
 FORM_OVERHEAD = 64 * 1024  # multipart boundaries and part headers around the file
+_ZONE = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)$")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -27,7 +28,13 @@ def without_nul(text: str) -> str:
     return text
 
 
+def _with_plus(value: Any) -> Any:
+    """Return a time with the `+` of its zone, which is a blank in a query where it is not escaped."""
+    return _ZONE.sub(r"\1+\2", value) if isinstance(value, str) else value
+
+
 Storable = AfterValidator(without_nul)
+Moment = Annotated[AwareDatetime, BeforeValidator(_with_plus)]  # a time in a query
 StoredId = Annotated[str, Storable]  # of what a database is asked for
 
 

@@ -29,7 +29,6 @@ from jobs.providers.errors import (
 if TYPE_CHECKING:
     import httpx2
 
-CONNECT_SECONDS = 10.0
 MAX_ANSWER_BYTES = 32 * 2**20
 LONGEST_RETRY_AFTER = 3600.0
 
@@ -45,10 +44,19 @@ class Endpoint:
     A base URL without a path gets `default_path`: `/v1`, where OpenAI-compatible services have their routes.
     """
 
-    def __init__(self, url: str, *, key: str = "", timeout: float = 60.0, default_path: str = "/v1") -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str = "",
+        timeout: float = 60.0,
+        connect_timeout: float = 10.0,
+        default_path: str = "/v1",
+    ) -> None:
         url = url.rstrip("/")
         self.url = url if urlsplit(url).path else url + default_path
         self.timeout = timeout
+        self._connect_timeout = connect_timeout
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client: httpx2.Client | None = None
         self._pid = 0
@@ -118,7 +126,7 @@ class Endpoint:
                 from jobs.providers.transport import open_client
 
                 tls = not self.url.startswith("http://")
-                self._client = open_client(tls=tls, connect_seconds=CONNECT_SECONDS, seconds=self.timeout)
+                self._client = open_client(tls=tls, connect_seconds=self._connect_timeout, seconds=self.timeout)
                 self._pid = os.getpid()
                 weakref.finalize(self, self._client.close)
             return self._client

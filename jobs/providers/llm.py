@@ -82,12 +82,15 @@ class Writing:
         return _clean(text.removesuffix(self._half))
 
 
-def build_language_model(url: str, *, model: str = "", key: str = "", timeout: float = 60.0) -> LanguageModel | None:
+def build_language_model(
+    url: str, *, model: str = "", key: str = "", timeout: float = 60.0, connect_timeout: float = 10.0
+) -> LanguageModel | None:
     """Return the language model behind a base URL, or None without one. Connects nothing.
 
-    `timeout` is for a whole call, in seconds, however slowly the answer comes.
+    `timeout` is for a whole call, in seconds, however slowly the answer comes; `connect_timeout` for reaching it.
     """
-    return OpenAIModel(Endpoint(url, key=key, timeout=timeout), model) if url else None
+    endpoint = Endpoint(url, key=key, timeout=timeout, connect_timeout=connect_timeout)
+    return OpenAIModel(endpoint, model) if url else None
 
 
 class OpenAIModel:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select
 
 from jobs.domain.chat import BUILT_IN
 from jobs.domain.usage import Usage
@@ -134,6 +134,12 @@ class ConversationStore:
         old = select(pending_conversations.c.tenant).where(pending_conversations.c.accepted_at <= before).distinct()
         with self._database.read() as connection:
             return list(connection.execute(old).scalars())
+
+    def first_number(self, tenant: str, user_id: str) -> int | None:
+        """Return the number of a user's oldest conversation that is logged."""
+        mine = (conversations.c.tenant == tenant) & (conversations.c.user_id == user_id)
+        with self._database.read() as connection:
+            return connection.execute(select(func.min(conversations.c.number)).where(mine)).scalar()
 
     def session(self, tenant: str, user_id: str, session_id: str, limit: int) -> list[Conversation]:
         """Return the newest conversations of a session, oldest first, those that wait to be logged among them.

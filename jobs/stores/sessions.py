@@ -75,8 +75,9 @@ class SessionStore:
 
     def keep_analyses(self, found: Iterable[tuple[Session, Analysis, str]]) -> None:
         """Keep analyses of claimed sessions as these were then, each with its model. A newer one is never replaced."""
+        in_order = sorted(found, key=lambda each: each[0].key)  # that of `grow`: neither waits for the other
         with self._database.write() as connection:
-            for session, analysis, model in found:
+            for session, analysis, model in in_order:
                 older = update(sessions).where(_is(session), sessions.c.analyzed_number < session.last_number)
                 values = {"analyzed_number": session.last_number, "analysis": analysis.model_dump_json()}
                 made = {"analysis_model": model, "analyzed_at": datetime.now(UTC)}

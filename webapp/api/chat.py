@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from flask import Response, g, request
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from jobs.chat import Asked, Chat, Reply, chat
 from jobs.domain.analysis import Analysis
@@ -18,7 +18,7 @@ from webapp.api.users import UserId, as_given, as_number
 from webapp.errors import broken_off
 from webapp.extension import offstage
 from webapp.openapi.describing import describe
-from webapp.requests import Storable
+from webapp.requests import Moment, Storable
 from webapp.responses import MAX_PAGE, Answer, EventStream, decode_cursor, encode_cursor, row_id
 from webapp.shapes import chat as shapes
 
@@ -53,8 +53,8 @@ class HistoryQuery(ListQuery):
 
     limit: int = Field(default=10, ge=1)
     session_id: SessionId | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     q: Annotated[str, Field(max_length=200), Storable] | None = None
 
 

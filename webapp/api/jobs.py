@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import abort, g, request
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.core.errors import UnknownJobType
 from jobs.core.estimate import explain
@@ -16,7 +16,7 @@ from webapp.extension import offstage
 from webapp.idempotency import stable_id
 from webapp.openapi.describing import describe
 from webapp.options import JobOptions
-from webapp.requests import StoredId
+from webapp.requests import Moment, StoredId
 from webapp.responses import (
     MAX_PAGE,
     Accepted,
@@ -80,8 +80,8 @@ class JobsQuery(ListQuery):
     type: StoredId | None = None
     state: JobState | None = None
     queue: QueueName | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 class TypePath(BaseModel):

@@ -1,10 +1,11 @@
 """Memory: what is known of a user; sum a conversation up into it, look at it, delete it."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from flask import g
-from flask_openapi3 import APIBlueprint, Tag
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from flask_openapi3 import APIBlueprint
+from flask_openapi3 import Tag as Chapter
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from jobs import memory
 from jobs.domain.chat import Turn
@@ -30,7 +31,7 @@ from webapp.responses import (
 )
 from webapp.shapes import memory as shapes
 
-bp = APIBlueprint("memory", __name__, abp_tags=[Tag(name="memory", description="What is known of a user")])
+bp = APIBlueprint("memory", __name__, abp_tags=[Chapter(name="memory", description="What is known of a user")])
 
 NOBODY = "default"  # whose memory it is where a request names no user, as the seed's do
 Said = Annotated[str, Field(max_length=20_000), Storable]
@@ -54,6 +55,13 @@ class ExchangeBody(BaseModel):
     response: Said = ""
 
 
+def _kind(value: Any) -> str:
+    return "exchange" if isinstance(value, dict) and "message" in value else "turn"
+
+
+Given = Annotated[Annotated[TurnBody, Tag("turn")] | Annotated[ExchangeBody, Tag("exchange")], Discriminator(_kind)]
+
+
 class MemorizeBody(BaseModel):
     """A conversation: `conversation_history`, turn by turn, or the logged one of a user's `session_id`."""
 
@@ -61,7 +69,7 @@ class MemorizeBody(BaseModel):
 
     user_id: UserId = NOBODY
     topic: Topic | None = None
-    conversation_history: list[TurnBody | ExchangeBody] | None = Field(default=None, min_length=1, max_length=500)
+    conversation_history: list[Given] | None = Field(default=None, min_length=1, max_length=500)
     session_id: SessionId | None = None
 
     @model_validator(mode="after")

@@ -17,6 +17,12 @@ def printable(text: str) -> str:
     return text
 
 
+def _of_a_path(text: str) -> str:
+    if "/" in text or text in (".", ".."):
+        raise ValueError("a user's id stands in paths: `/`, `.` and `..` are not allowed")
+    return text
+
+
 def as_given(user_id: str) -> Any:
     """Return a user's id as the request's body had it, a number or a text."""
     given = request.get_json().get("user_id")
@@ -29,5 +35,9 @@ def as_number(user_id: str) -> Any:
 
 
 UserId = Annotated[
-    str, BeforeValidator(_as_text), StringConstraints(min_length=1, max_length=100), AfterValidator(printable)
+    str,
+    BeforeValidator(_as_text),
+    StringConstraints(min_length=1, max_length=100),
+    AfterValidator(printable),
+    AfterValidator(_of_a_path),
 ]

@@ -188,14 +188,14 @@ def test_many_conversations_are_logged_in_one_transaction_and_counted_once(build
 def test_history_is_paged_searched_and_cut_by_time(build: Build) -> None:
     services = build()
     web = create_app(services=services).test_client()
-    for message in ("什么是 FastAPI？", "What is Flask?", "100% 什么"):
+    for message in ("什么是 FastAPI？", "Что такое FLASK?", "100% 什么"):
         ask(web, message)
     logged(services)
     first = web.get("/history/1?limit=2").get_json()
     rest = web.get(f"/history/1?limit=2&cursor={first['next_cursor']}").get_json()
     assert [each["message"] for page in (first, rest) for each in page["conversations"]] == [
         "100% 什么",
-        "What is Flask?",
+        "Что такое FLASK?",
         "什么是 FastAPI？",
     ]
 
@@ -205,7 +205,10 @@ def test_history_is_paged_searched_and_cut_by_time(build: Build) -> None:
     assert found("q=fastapi") == ["什么是 FastAPI？"]
     assert found("q=%E4%BB%80%E4%B9%88") == ["100% 什么", "什么是 FastAPI？"]
     assert found("q=100%25") == ["100% 什么"]
+    assert found("q=что") == found("q=flask") == ["Что такое FLASK?"]
     assert found("since=2999-01-01T00:00:00Z") == []
+    newest = web.get("/history/1?limit=1").get_json()["conversations"][0]["created_at"]
+    assert found(f"since={newest}") == ["100% 什么"]  # as it stands there, its `+` not escaped
     assert web.get("/history/1?since=yesterday").status_code == 422
 
 
@@ -216,6 +219,8 @@ def test_history_is_paged_searched_and_cut_by_time(build: Build) -> None:
         ({"message": "x" * 8001}, "message"),
         ({"session_id": "../x"}, "session_id"),
         ({"user_id": None}, "user_id"),
+        ({"user_id": "a/b"}, "user_id"),  # nothing that is kept of such a one could be seen or deleted
+        ({"user_id": ".."}, "user_id"),
         ({"document_ids": [-1]}, "document_ids.0"),
         ({"tenant": "x"}, "tenant"),
     ],

@@ -180,6 +180,20 @@ def test_a_call_that_ends_after_a_deletion_becomes_that_of_no_user(services: Ser
     assert [job["state"] for job in late] == ["completed"] * 2
 
 
+def test_who_comes_back_is_told_again(services: Services, web: FlaskClient) -> None:
+    """The welcome, and the soft limit: with the ids of before they would be taken for what has ended."""
+    web.delete("/users/1/data")
+    run_jobs(services)
+    web.post("/register", json={"user_id": 1, "email": "back@example.com"})
+    for message in ("一", "二"):
+        ask(web, message, user_id=1)
+    logged(services)
+    run_jobs(services)
+    told = web.get("/notifications?user_id=1").get_json()["notifications"]
+    assert [each["event_type"] for each in told] == ["conversation_limit", "user_registered"]
+    assert {each["state"] for one in told for each in one["deliveries"]} <= {"sent", "skipped"}
+
+
 def test_an_erasure_goes_on_after_what_was_done(services: Services) -> None:
     """Paused in the middle it leaves its worker; resumed it ends, and its counts are those of both."""
 
