@@ -6,7 +6,8 @@ within a minute, and its use is recorded once. A job whose call meets an open br
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 from uuid import NAMESPACE_OID, uuid4, uuid5
@@ -17,7 +18,6 @@ from tenacity import (
     Retrying,
     retry_if_exception,
     stop_after_attempt,
-    stop_before_delay,
     wait_exponential_jitter,
 )
 from tenacity.stop import stop_base
@@ -39,7 +39,7 @@ _LONGEST_WAIT = 16.0
 _backoff = wait_exponential_jitter(_FIRST_WAIT, _LONGEST_WAIT, jitter=0.25)
 
 _PATIENCE_SECONDS = 3600.0
-_TRIAL_SECONDS = 5.0  # to wait for what a call finds out that tries the endpoint now
+_TRIAL_SECONDS = 2.0  # to wait for what a call finds out that tries the endpoint now
 _LOST = "lost_tokens"
 
 T = TypeVar("T")
@@ -195,9 +195,10 @@ def _through_the_gate(ctx: JobContext, call: Call, attempt: Callable[[LanguageMo
     llm, gate = ctx.services.llm, ctx.services.model_gate
     if llm is None:
         raise NoModel
+    patience = _Patience(call.deadline)
     try:
-        for trial in _attempts(ctx, call.deadline):
-            with trial, gate.enter(ctx.tenant, ctx.checkpoint) as granted:
+        for trial in _attempts(ctx, patience):
+            with trial, patience.waiting(gate.enter(ctx.tenant, ctx.checkpoint, owner=ctx.worker)) as granted:
                 return _watched(granted, attempt, llm)
     except CircuitOpen as error:
         _wait_for_the_endpoint(ctx, call, error)
@@ -226,20 +227,32 @@ def _says(error: ProviderError) -> Outcome:
     return "failed" if error.retryable and not isinstance(error, AnswerUnfit) else "ok"
 
 
-class _StopBefore(stop_base):
-    """Stops if the next attempt would not begin before a deadline, in seconds since 1970."""
+class _Patience(stop_base):
+    """Stops if the next attempt would not begin in time: within a minute, that of waiting at the gate apart, and before
+    a deadline, in seconds since 1970."""
 
     def __init__(self, deadline: float | None) -> None:
         self._deadline = deadline
+        self._waited = 0.0
+
+    @contextmanager
+    def waiting(self, entry: AbstractContextManager[T]) -> Iterator[T]:
+        """Enter, and take the time of that off."""
+        began = time.monotonic()
+        with entry as granted:
+            self._waited += time.monotonic() - began
+            yield granted
 
     def __call__(self, state: RetryCallState) -> bool:
-        return self._deadline is not None and time.time() + state.upcoming_sleep >= self._deadline
+        if self._deadline is not None and time.time() + state.upcoming_sleep >= self._deadline:
+            return True
+        return (state.seconds_since_start or 0.0) - self._waited + state.upcoming_sleep >= MAX_SECONDS
 
 
-def _attempts(ctx: JobContext, deadline: float | None) -> Retrying:
+def _attempts(ctx: JobContext, patience: _Patience) -> Retrying:
     return Retrying(
         retry=retry_if_exception(_can_get_better),
-        stop=stop_after_attempt(MAX_ATTEMPTS) | stop_before_delay(MAX_SECONDS) | _StopBefore(deadline),
+        stop=stop_after_attempt(MAX_ATTEMPTS) | patience,
         wait=_wait,
         sleep=ctx.sleep,
         reraise=True,

@@ -45,8 +45,10 @@ class JobContext:
         client: "JobClient",
         ttl: int | None = None,
         created_at: datetime | None = None,
+        worker: str = "",
     ) -> None:
         self.job_id = job_id
+        self.worker = worker
         self.tenant = tenant
         self.attempt = attempt
         self.services = services

@@ -230,6 +230,7 @@ def _context(services: "Services", job: Job) -> JobContext:
         client=JobClient(services.redis, result_ttl=services.config.result_ttl, work=services.work),
         ttl=job.result_ttl,
         created_at=job.created_at,
+        worker=job.worker_name or "",
     )
 
 

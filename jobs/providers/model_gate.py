@@ -81,14 +81,14 @@ class ModelGate:
         self._renewer = _Renewer(self._renew, lease / 4)
 
     @contextmanager
-    def enter(self, tenant: str, between: Callable[[], None] = lambda: None) -> Iterator[Pass]:
+    def enter(self, tenant: str, between: Callable[[], None] = lambda: None, *, owner: str = "") -> Iterator[Pass]:
         """Wait for a place and hold it while the block runs. `between` is called every two seconds of the wait, and
-        ends it if it raises.
+        ends it if it raises. The `owner`, a worker's name, is for `forget_calls`.
 
         Raises:
             CircuitOpen: the endpoint is not to be called now; `retry_after` says for how long.
         """
-        granted = Pass(f"{tenant}/{uuid4().hex}")
+        granted = Pass(f"{tenant}/{owner}:{uuid4().hex}")
         try:
             self._await_turn(tenant, granted.lease, between)
             self._renewer.add(granted.lease)
@@ -133,6 +133,18 @@ class ModelGate:
 
     def _call(self, what: str, *args: Any) -> Any:
         return self._script(args=[what, self._limit, self._lease, self._rest, self._name, *args])
+
+
+def forget_calls(redis: Redis, owner: str) -> None:
+    """Give back the places of a worker whose process has been killed: its calls ended with it."""
+    with redis.pipeline(transaction=False) as pipeline:
+        for line in (f"{_KEY}running", f"{_KEY}waiting"):
+            pipeline.zrange(line, 0, -1)
+        leases = [lease for line in pipeline.execute() for lease in line if f"/{owner}:".encode() in lease]
+        for lease in leases:
+            for line in (f"{_KEY}running", f"{_KEY}waiting", f"{_KEY}seen"):
+                pipeline.zrem(line, lease)
+        pipeline.execute()
 
 
 class _Renewer:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from jobs.providers.model_gate import LEASE_SECONDS
 from local.stack import Stack
 from tests.integration.conftest import StartStack
 from tests.integration.http import ended
@@ -77,6 +78,25 @@ def test_the_places_of_a_killed_worker_come_back_and_no_kept_answer_is_asked_for
     assert not again & kept
     assert len(again) <= LIMIT  # those whose answers were on their way
     assert model.most <= 2 * LIMIT  # a dead worker's calls go on at the server until that notices
+
+
+def test_the_places_of_a_canceled_job_are_free_before_its_leases_run_out(
+    start_stack: StartStack, model: ModelServer
+) -> None:
+    """Whoever comes next does not wait for calls that ended with their process."""
+    model.seconds = 2.0
+    stack = start_stack(llm_url=model.url, llm_model="small")
+    with httpx2.Client(base_url=stack.url, timeout=40) as client:
+        task = start(client, *(str(number) for number in range(48)))
+        while client.get("/model").json()["running"] < LIMIT:
+            time.sleep(0.01)
+        client.post(f"/jobs/{task}/cancel").raise_for_status()
+        assert ended(client, task)["state"] == "canceled"
+        canceled = time.monotonic()
+        while client.get("/model").json()["running"]:
+            assert time.monotonic() < canceled + LEASE_SECONDS / 2
+            time.sleep(0.01)
+        assert ended(client, start(client, "next"))["state"] == "completed"
 
 
 def test_ten_calls_of_one_job_run_at_the_same_time(start_stack: StartStack, model: ModelServer) -> None:

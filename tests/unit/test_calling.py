@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -149,6 +151,22 @@ def test_no_longer_than_until_its_deadline(services: Services, server: Server) -
         complete(context(services), replace(CALL, deadline=time.time() + 5))
     with pytest.raises(CircuitOpen):
         complete(context(services, created_at=datetime.now(UTC) - timedelta(hours=2)), CALL)
+
+
+def test_to_wait_at_the_gate_takes_nothing_off_the_time_for_attempts(
+    ctx: JobContext, services: Services, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fails for now is tried again also by a job that had to wait for its turn for long."""
+    monkeypatch.setattr("jobs.calling.MAX_SECONDS", 0.5)
+    server.script = in_turn(status(503), reply("好"))
+    with ExitStack() as others, ThreadPoolExecutor(1) as pool:
+        for _ in range(services.config.agent_concurrency):
+            others.enter_context(services.model_gate.enter("other"))
+        answer = pool.submit(complete, ctx, CALL)
+        with pytest.raises(TimeoutError):
+            answer.result(0.7)
+        others.close()
+        assert answer.result(20).text == "好"
 
 
 def test_after_its_deadline_nothing_is_tried_again(ctx: JobContext, server: Server) -> None:

@@ -13,6 +13,7 @@ from jobs.core.worker_parts import recovery
 from jobs.core.worker_parts.board import Board
 from jobs.core.worker_parts.horse import RECYCLED, STOPPED, Horse
 from jobs.core.worker_parts.outage import AWAY, until_back
+from jobs.providers.model_gate import forget_calls
 
 if TYPE_CHECKING:
     from jobs.core.worker import OffstageWorker
@@ -193,6 +194,8 @@ class Supervisor:
         worker = self._worker
         worker.log.warning("Worker %s: the horse ended (%s)", worker.name, _name_of(code))
         solo = set(running) if alone else set()
+        with suppress(*AWAY):  # then they run out by themselves
+            forget_calls(worker.connection, worker.name)
         try:
             until_back(lambda: recovery.after_horse(worker, causes, self._stopped, alone=solo), unless=worker.must_go)
         except AWAY:

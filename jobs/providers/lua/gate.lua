@@ -5,10 +5,11 @@
 --           failed, none), lease
 --   renew   limit, seconds of a lease, seconds that the breaker stays open, endpoint, leases ...
 -- `running`: leases by the time they run out. `waiting`: leases by their arrival; `seen`: until when each is believed to
--- wait. `served`: tenants by the turn in which they were let in last. A lease is `tenant/number`.
+-- wait. `served`: tenants by the turn in which they were let in last. A lease is `tenant/worker:number`.
 local KEY = 'offstage:calls:'
 local RUNNING, WAITING, SEEN, SERVED, ARRIVALS = KEY .. 'running', KEY .. 'waiting', KEY .. 'seen', KEY .. 'served', KEY .. 'arrivals'
 local PATIENCE = 10  -- seconds that one who waits may be silent
+local TRIAL = 2  -- seconds after which the others look again what the one that tries has found out
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
@@ -65,12 +66,14 @@ end
 
 -- Seconds until the endpoint may be tried; 0: now. After its rest one lease tries it, and the others wait for that.
 local function seconds_closed(lease)
-  local state = redis.call('HMGET', breaker, 'opened', 'trial', 'trial_until')
-  if not state[1] then return 0 end
-  local left = tonumber(state[1]) + rest - now
+  local opened, trial = unpack(redis.call('HMGET', breaker, 'opened', 'trial'))
+  if not opened then return 0 end
+  local left = tonumber(opened) + rest - now
   if left > 0 then return left end
-  if state[2] and state[2] ~= lease and tonumber(state[3]) > now then return tonumber(state[3]) - now end
-  redis.call('HSET', breaker, 'trial', lease, 'trial_until', now + lease_seconds)
+  if trial and trial ~= lease and (redis.call('ZSCORE', RUNNING, trial) or redis.call('ZSCORE', WAITING, trial)) then
+    return TRIAL
+  end
+  redis.call('HSET', breaker, 'trial', lease)
   return 0
 end
 
@@ -102,15 +105,12 @@ local function report(threshold, outcome, lease)
     end
     redis.call('EXPIRE', breaker, 86400)
   end
-  if redis.call('HGET', breaker, 'trial') == lease then redis.call('HDEL', breaker, 'trial', 'trial_until') end
+  if redis.call('HGET', breaker, 'trial') == lease then redis.call('HDEL', breaker, 'trial') end
 end
 
 -- A call that is under way counts, also when Redis has forgotten it meanwhile; the one trial lasts as long as its call.
 local function renew(lease)
   redis.call('ZADD', RUNNING, now + lease_seconds, lease)
-  if redis.call('HGET', breaker, 'trial') == lease then
-    redis.call('HSET', breaker, 'trial_until', now + lease_seconds)
-  end
 end
 
 forget_the_dead()

@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 from redis import Redis
 
-from jobs.providers.model_gate import CircuitOpen, ModelGate, Outcome
+from jobs.providers.model_gate import CircuitOpen, ModelGate, Outcome, forget_calls
 
 ENDPOINT = "https://key@models.example.com/v1"
 REST = 0.3
@@ -169,8 +169,25 @@ def test_a_trial_that_dies_does_not_close_the_endpoint_for_ever(gate: ModelGate)
     gate._call("enter", "acme", "acme/dead")
     with pytest.raises(CircuitOpen) as refused, gate.enter("acme"):
         pass
-    assert 0 < (refused.value.retry_after or 0) <= 1.0
+    assert refused.value.retry_after == 2.0  # then it is looked at again, what the one that tries has found out
     until(lambda: _enters(gate))
+
+
+def test_a_killed_workers_places_are_given_back_at_once(redis: Redis, gate: ModelGate) -> None:
+    """Those that it held, those that it waited for, and its trial of an endpoint; and nobody else's."""
+    for number in range(5):
+        gate._call("enter", "acme", f"acme/dead:{number}")
+    gate._call("enter", "acme", "acme/alive:1")
+    assert (gate.state().running, gate.state().waiting) == (3, 3)
+    forget_calls(redis, "dead")
+    assert (gate.state().running, gate.state().waiting) == (0, 1)
+    gate._call("leave", 5, "none", "acme/alive:1")
+    fail(gate, 5)
+    until(lambda: gate.state().breaker == "half_open")
+    gate._call("enter", "acme", "acme/dead:6")
+    assert not _enters(gate)
+    forget_calls(redis, "dead")
+    assert _enters(gate)
 
 
 def _enters(gate: ModelGate) -> bool:
