@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection, case, delete, or_, select, update
 
 from jobs.stores.database import Database, inserted, utc
-from jobs.stores.schema import user_stats
+from jobs.stores.schema import user_stats, users
 
+_is_registered = (users.c.tenant == user_stats.c.tenant) & (users.c.user_id == user_stats.c.user_id)
 _TOTALS = ("total_conversations", "total_tokens", "alert")
 
 
@@ -87,8 +88,9 @@ class UserStatsStore:
             )
 
     def to_be_told(self, tenant: str) -> list[str]:
-        """Return the users who have reached the soft limit and have not been told."""
-        query = select(user_stats.c.user_id).where(user_stats.c.tenant == tenant, user_stats.c.alert == 1)
+        """Return the registered users who have reached the soft limit and have not been told."""
+        query = select(user_stats.c.user_id).join_from(user_stats, users, _is_registered)
+        query = query.where(user_stats.c.tenant == tenant, user_stats.c.alert == 1)
         with self._database.read() as connection:
             return list(connection.execute(query).scalars())
 

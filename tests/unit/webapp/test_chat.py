@@ -171,6 +171,19 @@ def test_the_soft_limit_notifies_once(build: Build) -> None:
     assert "3" in told[0]["deliveries"][0]["text"]
 
 
+def test_who_registers_after_the_soft_limit_is_told_then(build: Build) -> None:
+    services = build(chat_soft_limit=1)
+    web = create_app(services=services).test_client()
+    for _ in range(2):
+        ask(web)
+        logged(services)
+    web.post("/register", json={"email": "ada@example.com", "user_id": 1})
+    for _ in range(2):
+        ask(web)
+        logged(services)
+    assert len(web.get("/notifications?event=conversation_limit").get_json()["notifications"]) == 1
+
+
 def test_many_conversations_are_logged_in_one_transaction_and_counted_once(build: Build) -> None:
     """Also when the job runs twice, and when it was lost."""
     services = build()
