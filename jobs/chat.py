@@ -4,13 +4,13 @@ A model writes the answer; without one it is made of the documents, the conversa
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from jobs.answering import answer
 from jobs.conversations import start_logging
 from jobs.core.client import JobClient
-from jobs.domain.answers import Citation, checked, supporting
+from jobs.domain.answers import Citation, supporting
 from jobs.domain.chat import (
     BUILT_IN,
     from_conversation,
@@ -24,6 +24,7 @@ from jobs.domain.chat import (
 )
 from jobs.domain.chunks import Hit
 from jobs.domain.prompts import passages_prompt
+from jobs.domain.reply_text import ReplyText
 from jobs.providers.errors import ProviderNonsense
 from jobs.providers.llm import LanguageModel, Message
 from jobs.providers.tokenizer import count_tokens
@@ -52,7 +53,8 @@ class Asked:
 
 @dataclass
 class Reply:
-    """An answer as it is given. Tokens are those of the model's provider, or `estimated`."""
+    """An answer as it is given: `[n]` in its text is the n-th citation, code apart. Tokens are those of the model's
+    provider, or `estimated`."""
 
     model: str
     text: str = ""
@@ -63,7 +65,6 @@ class Reply:
     response_time: float = 0.0
     task_id: str = ""
     cut_off: bool = True
-    sources: Sequence[Hit] = field(default_factory=list)
 
 
 class Chat:
@@ -123,23 +124,29 @@ class Chat:
 
     def _pieces(self) -> Iterator[str]:
         llm = self._services.llm
-        for piece in map(storable, self._written(llm) if llm else pieces(self._without_model())):
+        for piece in self._written(llm) if llm else map(storable, pieces(self._without_model())):
             self.reply.text += piece
             yield piece
 
     def _written(self, llm: LanguageModel) -> Iterator[str]:
-        self.reply.sources = self._sources()
-        if self.reply.sources:
-            self._told[-1] = Message("user", passages_prompt(self._asked.message, self.reply.sources))
-        writing, wrote = llm.stream(self._told, max_tokens=self._config.chat_max_tokens), False
-        for piece in writing:
-            wrote = wrote or bool(piece.strip())
-            yield piece
-        if not wrote:
+        sources = self._sources()
+        if sources:
+            self._told[-1] = Message("user", passages_prompt(self._asked.message, sources))
+        writing = llm.stream(self._told, max_tokens=self._config.chat_max_tokens)
+        yield from self._numbered(map(storable, writing), ReplyText(sources))
+        if not self.reply.text:
             raise ProviderNonsense("The model wrote nothing.")
         if writing.counts:
             self.reply.prompt_tokens, self.reply.completion_tokens = writing.counts
             self.reply.estimated = False
+
+    def _numbered(self, writing: Iterable[str], text: ReplyText) -> Iterator[str]:
+        """Yield what a model writes with its citations numbered anew; blanks around it are dropped."""
+        for piece in text.through(writing):
+            shown = piece if self.reply.text else piece.lstrip()
+            if shown:
+                self.reply.citations = text.citations
+                yield shown
 
     def _sources(self) -> list[Hit]:
         documents, services, asked = self._asked.documents, self._services, self._asked
@@ -180,8 +187,6 @@ class Chat:
         if not reply.text:
             self._take_back()
             return
-        if reply.sources and (found := checked(reply.text, reply.sources)):
-            reply.citations = found.citations
         if reply.estimated:
             reply.prompt_tokens = self._tokens_told()
             reply.completion_tokens = count_tokens(reply.text)
