@@ -2,7 +2,6 @@
 
 import io
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -135,28 +134,6 @@ def test_a_model_that_fails_is_said_and_nothing_is_logged(
     assert services.conversations.history("local", "1") == []
     model.pieces = ["ok"]
     assert ask(web).status_code == 200
-
-
-def test_the_day_is_used_up_before_the_model_is_asked(build: Build, model: ScriptedModel) -> None:
-    """Fifty requests at once, a limit of ten: ten answers; the others are told when it ends."""
-    web = create_app(services=build(model, chat_daily_conversations=10)).test_client
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: ask(web()), range(50)))
-    assert sorted(answer.status_code for answer in answers) == [200] * 10 + [429] * 40
-    assert len(model.asked) == 10
-    refused = next(answer for answer in answers if answer.status_code == 429)
-    assert refused.get_json()["code"] == "limit_reached"
-    assert 0 < int(refused.headers["Retry-After"]) <= 86_400
-
-
-def test_a_days_tokens_are_settled_with_those_that_were_used(build: Build, model: ScriptedModel) -> None:
-    services = build(model, chat_daily_tokens=100, chat_max_tokens=90)
-    web = create_app(services=services).test_client()
-    for _ in range(6):  # 14 tokens each, once they are logged
-        assert ask(web).status_code == 200
-        logged(services)
-    ask(web)
-    assert ask(web).status_code == 429
 
 
 def test_the_soft_limit_notifies_once(build: Build) -> None:
