@@ -240,7 +240,6 @@ def chat(services: Services, client: JobClient, asked: Asked) -> Reply:
     """Answer a message as a whole.
 
     Raises:
-        SessionNotFound: the session is another user's.
         LimitReached, LimitUnderWay: too little is left of the user's day.
         ProviderError: the model failed; nothing is logged, and nothing counted.
     """

@@ -138,21 +138,16 @@ class ConversationStore:
             return list(connection.execute(old).scalars())
 
     def session(self, tenant: str, user_id: str, session_id: str, limit: int) -> list[Conversation]:
-        """Return the newest conversations of a session, oldest first, those that wait to be logged among them.
-
-        Raises:
-            SessionNotFound: it is another user's, or another tenant's.
-        """
-        query = select(conversations).where(conversations.c.tenant == tenant, conversations.c.session_id == session_id)
-        pending = pending_conversations.c
-        unlogged = select(pending_conversations).where(pending.tenant == tenant, pending.session_id == session_id)
+        """Return the newest conversations of a user's session, oldest first; those that wait to be logged, too."""
+        logged, waits = (
+            select(table).where(table.c.tenant == tenant, table.c.user_id == user_id, table.c.session_id == session_id)
+            for table in (conversations, pending_conversations)
+        )
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(conversations.c.number.desc()).limit(limit)).all()
-            held = [_content(row) for row in connection.execute(unlogged.order_by(pending.number))]
+            rows = connection.execute(logged.order_by(conversations.c.number.desc()).limit(limit)).all()
+            held = [_content(row) for row in connection.execute(waits.order_by(pending_conversations.c.number))]
         found = [_conversation(row) for row in reversed(rows)]
         found += [Conversation(number=0, **values) for values in held]
-        if any(one.user_id != user_id for one in found):
-            raise SessionNotFound
         return found[-limit:]
 
     def history(

@@ -22,7 +22,7 @@ conversations = Table(
     Column("response_time", Float, nullable=False),  # seconds
     Column("created_at", Time(), nullable=False),
     Index(None, "tenant", "user_id", "number"),
-    Index(None, "tenant", "session_id", "number"),
+    Index(None, "tenant", "user_id", "session_id", "number"),
     sqlite_autoincrement=True,
 )
 
@@ -36,7 +36,7 @@ pending_conversations = Table(
     Column("content", Text, nullable=False),  # JSON, as the columns of `conversations`
     Column("accepted_at", BigInteger, nullable=False),  # seconds since 1970
     Index(None, "tenant", "number"),
-    Index(None, "tenant", "session_id", "number"),
+    Index(None, "tenant", "user_id", "session_id", "number"),
     sqlite_autoincrement=True,
 )
 

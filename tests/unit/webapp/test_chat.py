@@ -203,14 +203,31 @@ def test_a_bad_message_names_its_field(build: Build, change: dict[str, Any], fie
     assert field in [problem["field"] for problem in answer.get_json()["errors"]]
 
 
-def test_another_users_or_tenants_conversation_is_none(build: Build) -> None:
-    """A session of another user is a 404; another tenant's is a new one, and shows nothing."""
+def test_a_session_is_its_users_own(build: Build, model: ScriptedModel) -> None:
+    """Two users who began one of the same name both go on; neither is told, shown or summed up the other's."""
+    services = build(model)
+    web = create_app(services=services).test_client()
+    begun = [ask(web, f"秘密 {user}", user_id=user, session_id="monday") for user in (1, 2)]
+    logged(services)
+    again = [ask(web, "秘密是什么", user_id=user, session_id="monday") for user in (1, 2)]
+    assert [answer.status_code for answer in begun + again] == [200] * 4
+    for user, told in zip((1, 2), model.asked[2:], strict=True):
+        assert [turn.content for turn in told[1:]] == [f"秘密 {user}", "您好！", "秘密是什么"]
+    logged(services)
+    for user in (1, 2):
+        kept = web.get(f"/history/{user}?session_id=monday").get_json()["conversations"]
+        assert [each["message"] for each in kept] == ["秘密是什么", f"秘密 {user}"]
+        [session] = web.get(f"/history/{user}/analysis").get_json()["sessions"]
+        assert (session["session_id"], session["exchanges"]) == ("monday", 2)
+    assert web.post("/memorize", json={"user_id": 3, "session_id": "monday"}).status_code == 404
+
+
+def test_another_tenants_conversation_is_none(build: Build) -> None:
+    """A session of the same user and name is a new one there, and shows nothing."""
     services = build(api_keys=f"{ACME_ENTRY},{OTHER_ENTRY}")
     web = create_app(services=services).test_client()
     mine, theirs = ({"Authorization": f"Bearer {key}"} for key in (ACME, OTHER))
     web.post("/chat", json={"user_id": 1, "message": "秘密", "session_id": "s"}, headers=mine)
-    other = web.post("/chat", json={"user_id": 2, "message": "x", "session_id": "s"}, headers=mine)
-    assert (other.status_code, other.get_json()["code"]) == (404, "session_not_found")
     foreign = web.post("/chat", json={"user_id": 1, "message": "秘密是什么", "session_id": "s"}, headers=theirs)
     assert foreign.status_code == 200
     make_due(services)
