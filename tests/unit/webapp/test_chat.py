@@ -191,6 +191,7 @@ def test_history_is_paged_searched_and_cut_by_time(build: Build) -> None:
     [
         ({"message": ""}, "message"),
         ({"message": "x" * 8001}, "message"),
+        ({"message": " \n\t\u3000\u00a0"}, "message"),
         ({"session_id": "../x"}, "session_id"),
         ({"user_id": None}, "user_id"),
         ({"document_ids": [-1]}, "document_ids.0"),
