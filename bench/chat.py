@@ -15,6 +15,7 @@ import webapp
 from bench.report import print_report
 from bench.upload import measure, web_server
 from jobs.stores.conversations import ConversationStore, NewConversation
+from jobs.stores.user_stats import Reservation
 from local.redis_server import RedisServer
 
 POSTS = 400
@@ -24,7 +25,7 @@ ROUNDS = 3
 class Unlogged(ConversationStore):
     """Keeps nothing."""
 
-    def accept(self, new: NewConversation, *, reserved_tokens: int = 0) -> None:
+    def accept(self, new: NewConversation, reservation: Reservation | None = None) -> None:
         return
 
 

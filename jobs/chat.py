@@ -4,13 +4,13 @@ A model writes the answer; without one it is made of the documents, the conversa
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from jobs.answering import answer
 from jobs.conversations import start_logging
 from jobs.core.client import JobClient
-from jobs.domain.answers import Citation, checked, supporting
+from jobs.domain.answers import Citation, supporting
 from jobs.domain.chat import (
     BUILT_IN,
     from_conversation,
@@ -23,15 +23,20 @@ from jobs.domain.chat import (
     turns_of,
 )
 from jobs.domain.chunks import Hit
+from jobs.domain.daily_limits import DailyLimits
 from jobs.domain.prompts import passages_prompt
+from jobs.domain.reply_text import ReplyText
 from jobs.providers.errors import ProviderNonsense
 from jobs.providers.llm import LanguageModel, Message
 from jobs.providers.tokenizer import count_tokens
 from jobs.services import Services
 from jobs.stores.conversations import Conversation, NewConversation
+from jobs.stores.user_stats import Reservation
 
 _KNOWN_EXCHANGES = 50
 _SOURCES = 6
+_LEAST_ANSWER = 32  # tokens that must be left of a day for a model's answer: it would be cut too short
+_BESIDES_MODEL = 10.0  # seconds that an exchange may take beside the model's
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,8 @@ class Asked:
 
 @dataclass
 class Reply:
-    """An answer as it is given. Tokens are those of the model's provider, or `estimated`."""
+    """An answer as it is given: `[n]` in its text is the n-th citation, code apart. Tokens are those of the model's
+    provider, or `estimated`."""
 
     model: str
     text: str = ""
@@ -63,7 +69,6 @@ class Reply:
     response_time: float = 0.0
     task_id: str = ""
     cut_off: bool = True
-    sources: Sequence[Hit] = field(default_factory=list)
 
 
 class Chat:
@@ -79,8 +84,9 @@ class Chat:
         known = [] if asked.is_new else self._known()
         self._turns = recent(turns_of(known), self._config.chat_context_chars)
         self._facts = self._memory()
-        system = Message("system", instructions(self._facts, asked.topic))
-        self._told = [system, *(Message(turn.role, turn.text) for turn in self._turns), Message("user", asked.message)]
+        self._sources = self._find_sources() if services.llm else []
+        self._told = self._to_tell()
+        self._max_tokens = self._config.chat_max_tokens
         self._reserved = self._reserve()
 
     def _known(self) -> list[Conversation]:
@@ -91,6 +97,12 @@ class Chat:
         asked, chars = self._asked, self._config.chat_memory_chars
         known = self._services.memories.known(asked.tenant, asked.user_id, chars) if chars else []
         return [each.text for each in known]
+
+    def _to_tell(self) -> list[Message]:
+        asked, sources = self._asked, self._sources
+        system = Message("system", instructions(self._facts, asked.topic))
+        message = passages_prompt(asked.message, sources) if sources else asked.message
+        return [system, *(Message(turn.role, turn.text) for turn in self._turns), Message("user", message)]
 
     def pieces(self) -> Iterator[str]:
         """Yield the answer as it is written, and log it at the end; also if the reader leaves before, or the model
@@ -123,25 +135,28 @@ class Chat:
 
     def _pieces(self) -> Iterator[str]:
         llm = self._services.llm
-        for piece in map(storable, self._written(llm) if llm else pieces(self._without_model())):
+        for piece in self._written(llm) if llm else map(storable, pieces(self._without_model())):
             self.reply.text += piece
             yield piece
 
     def _written(self, llm: LanguageModel) -> Iterator[str]:
-        self.reply.sources = self._sources()
-        if self.reply.sources:
-            self._told[-1] = Message("user", passages_prompt(self._asked.message, self.reply.sources))
-        writing, wrote = llm.stream(self._told, max_tokens=self._config.chat_max_tokens), False
-        for piece in writing:
-            wrote = wrote or bool(piece.strip())
-            yield piece
-        if not wrote:
+        writing = llm.stream(self._told, max_tokens=self._max_tokens)
+        yield from self._numbered(map(storable, writing), ReplyText(self._sources))
+        if not self.reply.text:
             raise ProviderNonsense("The model wrote nothing.")
         if writing.counts:
             self.reply.prompt_tokens, self.reply.completion_tokens = writing.counts
             self.reply.estimated = False
 
-    def _sources(self) -> list[Hit]:
+    def _numbered(self, writing: Iterable[str], text: ReplyText) -> Iterator[str]:
+        """Yield what a model writes with its citations numbered anew; blanks around it are dropped."""
+        for piece in text.through(writing):
+            shown = piece if self.reply.text else piece.lstrip()
+            if shown:
+                self.reply.citations = text.citations
+                yield shown
+
+    def _find_sources(self) -> list[Hit]:
         documents, services, asked = self._asked.documents, self._services, self._asked
         if documents is None:
             return []
@@ -159,20 +174,29 @@ class Chat:
         message = self._asked.message
         return from_conversation(message, self._turns) or from_memory(message, self._facts) or no_answer(message)
 
-    def _reserve(self) -> int | None:
-        """Take the exchange off the user's day, if there is a limit; return the tokens that were taken."""
-        conversations, tokens = self._config.chat_daily_conversations, self._config.chat_daily_tokens
-        if not conversations and not tokens:
+    def _reserve(self) -> Reservation | None:
+        """Take the exchange off the user's day, if there is a limit; the answer may be as long as the day allows."""
+        config, asked = self._config, self._asked
+        limits = DailyLimits(config.chat_daily_conversations, config.chat_daily_tokens)
+        if not limits.conversations and not limits.tokens:
             return None
-        asked = self._tokens_told() + self._config.chat_max_tokens
-        self._services.user_stats.reserve(
-            self._asked.tenant, self._asked.user_id, tokens=asked, max_conversations=conversations, max_tokens=tokens
+        told = self._tokens_told()
+        least = min(_LEAST_ANSWER, self._max_tokens) if self._services.llm else 0
+        reserved = self._services.user_stats.reserve(
+            asked.tenant,
+            asked.user_id,
+            limits,
+            least=told + least,
+            most=told + self._max_tokens,
+            seconds=config.llm_timeout + _BESIDES_MODEL,
         )
-        return asked
+        self._max_tokens = reserved.tokens - told
+        return reserved
 
     def _tokens_told(self) -> int:
-        told = self._told if self._services.llm else self._told[-1:]  # the built-in responder is told no more
-        return sum(count_tokens(message.content) for message in told)
+        told = [message.content for message in self._told]
+        told = told if self._services.llm else [self._asked.message]  # the built-in responder is told no more
+        return sum(map(count_tokens, told))
 
     def _end(self) -> None:
         reply, asked = self.reply, self._asked
@@ -180,13 +204,11 @@ class Chat:
         if not reply.text:
             self._take_back()
             return
-        if reply.sources and (found := checked(reply.text, reply.sources)):
-            reply.citations = found.citations
         if reply.estimated:
             reply.prompt_tokens = self._tokens_told()
             reply.completion_tokens = count_tokens(reply.text)
         try:
-            self._services.conversations.accept(self._to_log(), reserved_tokens=self._reserved or 0)
+            self._services.conversations.accept(self._to_log(), self._reserved)
         except BaseException:
             self._take_back()  # a lock that was held for too long may be gone by now
             raise
@@ -194,7 +216,7 @@ class Chat:
 
     def _take_back(self) -> None:
         if self._reserved is not None:
-            self._services.user_stats.give_back(self._asked.tenant, self._asked.user_id, self._reserved)
+            self._services.user_stats.give_back(self._reserved)
 
     def _to_log(self) -> NewConversation:
         asked, reply = self._asked, self.reply
@@ -218,8 +240,7 @@ def chat(services: Services, client: JobClient, asked: Asked) -> Reply:
     """Answer a message as a whole.
 
     Raises:
-        SessionNotFound: the session is another user's.
-        LimitReached: the user's day is used up.
+        LimitReached, LimitUnderWay: too little is left of the user's day.
         ProviderError: the model failed; nothing is logged, and nothing counted.
     """
     return Chat(services, client, asked).whole()

@@ -35,6 +35,7 @@ from jobs.domain.canvas.errors import (
     UnknownNode,
     VersionNotFound,
 )
+from jobs.domain.daily_limits import LimitReached, LimitUnderWay
 from jobs.domain.documents import (
     Corrupt,
     DocumentNotFound,
@@ -57,7 +58,6 @@ from jobs.stores.memories import MemoryNotFound
 from jobs.stores.notifications import NotificationNotFound
 from jobs.stores.research import ResearchNotFound
 from jobs.stores.schedules import ScheduleExists, ScheduleNotFound, ScheduleReadOnly, TooManySchedules
-from jobs.stores.user_stats import LimitReached
 from jobs.stores.users import UserExists, UserNotFound
 from jobs.webhooks import NoWebhook, NoWebhookSecret, WebhookUrlRefused
 from webapp.responses import ProblemAnswer
@@ -117,6 +117,7 @@ STATUSES: dict[type[Exception], int] = {
     TooLarge: 413,
     UnsupportedMedia: 415,
     LimitReached: 429,
+    LimitUnderWay: 429,
     StorageFull: 507,
     StorageError: 503,
     TooManyStreams: 503,

@@ -118,24 +118,37 @@ def extract(
     return Answer(text, tuple(map(_cite, cited)), model_error=model_error)
 
 
+class UsedSources:
+    """Numbers sources in the order in which a text cites them."""
+
+    def __init__(self, sources: Sequence[Hit]) -> None:
+        self._sources = sources
+        self._used: list[int] = []
+
+    @property
+    def citations(self) -> tuple[Citation, ...]:
+        """The sources that were cited, by their new numbers."""
+        return tuple(_cite(self._sources[label - 1]) for label in self._used)
+
+    def number(self, label: int) -> int | None:
+        """Return the new number of a source; None if there is no such."""
+        if not 1 <= label <= len(self._sources):
+            return None
+        if label not in self._used:
+            self._used.append(label)
+        return self._used.index(label) + 1
+
+
 def checked(written: str, sources: Sequence[Hit]) -> Answer | None:
     """Return a model's text as an answer, or None if it rests on nothing.
 
     Numbers of passages that do not exist are taken out; the others are counted anew, in the order of their use.
     """
-    used: list[int] = []
-
-    def number(label: int) -> int | None:
-        if not 1 <= label <= len(sources):
-            return None
-        if label not in used:
-            used.append(label)
-        return used.index(label) + 1
-
-    text = renumbered(written, number).strip()
-    if not used or not without_citations(text).strip():
+    used = UsedSources(sources)
+    text = renumbered(written, used.number).strip()
+    if not used.citations or not without_citations(text).strip():
         return None
-    return Answer(text, tuple(_cite(sources[label - 1]) for label in used), mode="model")
+    return Answer(text, used.citations, mode="model")
 
 
 def _relevance(words: float, hit: Hit, gate: float | None) -> float:

@@ -6,7 +6,7 @@ jobs/domain/inert.py.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from jobs.domain.inert import InertText
 
@@ -22,6 +22,7 @@ _DEPTH = 8  # of brackets in brackets that are looked into
 _LONGEST_RANGE = 50
 _LONGEST_NUMBER = 9  # digits
 
+Groups = list[tuple[int, int]]  # where brackets with numbers begin and end in a text
 Number = Callable[[int], int | None]  # from a number in a model's text to that of a source; None if there is no such
 
 
@@ -41,13 +42,13 @@ def without_citations(text: str) -> str:
     return renumbered(text, lambda _: None)
 
 
-class CitedText:
-    """A text that comes in pieces. What is handed on of them is the same wherever it is cut."""
+class NumberedText:
+    """A text that comes in pieces, with its citations numbered anew, and nothing else changed but blanks at its end.
+    What is handed on of it is the same wherever it is cut."""
 
     def __init__(self, number: Number) -> None:
         self._number = number
         self._held = ""
-        self._inert = InertText()
 
     def feed(self, piece: str) -> str:
         """Take the next piece, and return what can be handed on: the beginning of a citation waits for its end."""
@@ -58,12 +59,17 @@ class CitedText:
         groups, waiting = _groups(text)
         cut = len(text[:waiting].rstrip())
         self._held = text[cut:]
-        return self._inert.feed(_numbered(text[:cut], [group for group in groups if group[1] <= cut], self._number))
+        return self._numbered(text[:cut], [group for group in groups if group[1] <= cut])
 
     def end(self) -> str:
         """Return what was held back, at the end of the text; blanks there are dropped."""
         text, self._held = self._held.rstrip(), ""
-        return self._inert.feed(renumbered(text, self._number)) + self._inert.end()
+        return self._numbered(text, _groups(text)[0])
+
+    def through(self, pieces: Iterable[str]) -> Iterator[str]:
+        """Yield what can be handed on after each of the pieces, and at their end."""
+        yield from map(self.feed, pieces)
+        yield self.end()
 
     def _waits_after(self, piece: str) -> bool:
         """Say whether a piece changes nothing for what is held; without a look at that, which may be long."""
@@ -71,11 +77,34 @@ class CitedText:
             return piece.isspace()
         return _ONLY_SIGNS.fullmatch(piece) is not None
 
+    def _numbered(self, text: str, groups: Groups) -> str:
+        return _numbered(text, self._citing(text, groups), self._number)
 
-def _groups(text: str) -> tuple[list[tuple[int, int]], int | None]:
+    def _citing(self, text: str, groups: Groups) -> Groups:
+        """Return which brackets with numbers in the next part of the text are citations: all of them."""
+        return groups
+
+
+class CitedText:
+    """A numbered text that has no effect besides. What is handed on of it is the same wherever it is cut."""
+
+    def __init__(self, number: Number) -> None:
+        self._numbered = NumberedText(number)
+        self._inert = InertText()
+
+    def feed(self, piece: str) -> str:
+        """Take the next piece, and return what can be handed on."""
+        return self._inert.feed(self._numbered.feed(piece))
+
+    def end(self) -> str:
+        """Return what was held back, at the end of the text; blanks there are dropped."""
+        return self._inert.feed(self._numbered.end()) + self._inert.end()
+
+
+def _groups(text: str) -> tuple[Groups, int | None]:
     """Return where pairs of brackets without letters stand, the outermost ones, and the first that is still open."""
     opened: list[int] = []
-    groups: list[tuple[int, int]] = []
+    groups: Groups = []
     for token in _TOKEN.finditer(text):
         if token[1]:
             opened = [*opened[-_DEPTH + 1 :], token.start()]
@@ -89,7 +118,7 @@ def _groups(text: str) -> tuple[list[tuple[int, int]], int | None]:
     return groups, opened[0] if opened else None
 
 
-def _numbered(text: str, groups: list[tuple[int, int]], number: Number) -> str:
+def _numbered(text: str, groups: Groups, number: Number) -> str:
     parts, at = [], 0
     for start, end in groups:
         labels = _labels(text[start:end])

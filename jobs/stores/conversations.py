@@ -18,7 +18,7 @@ from jobs.stores.database import Database, utc
 from jobs.stores.schema import conversations, pending_conversations
 from jobs.stores.sessions import LogRules, grow
 from jobs.stores.usage import UsageStore
-from jobs.stores.user_stats import count
+from jobs.stores.user_stats import Reservation, count, settle
 
 ROUND = 1000  # conversations logged in one transaction
 _OF_SESSION = [conversations.c[name] for name in ("number", "user_id", "session_id", "topic")]
@@ -83,10 +83,12 @@ class ConversationStore:
         self._started[tenant] = bucket
         return True
 
-    def accept(self, new: NewConversation, *, reserved_tokens: int = 0) -> None:
-        """Keep a conversation that is to be logged."""
+    def accept(self, new: NewConversation, reservation: Reservation | None = None) -> None:
+        """Keep a conversation that is to be logged; what was reserved for it is settled with what it used."""
         with self._database.write() as connection:
-            connection.execute(insert(pending_conversations).values(waiting(new, reserved_tokens)))
+            connection.execute(insert(pending_conversations).values(waiting(new)))
+            if reservation:
+                settle(connection, reservation, new.prompt_tokens + new.completion_tokens)
 
     def log(self, tenant: str) -> Logged:
         """Log and count what waits, up to `ROUND` conversations, in one transaction; leave what follows by the rules as
@@ -100,7 +102,7 @@ class ConversationStore:
                 return Logged()
             found = [_content(row) for row in rows]
             kept = insert(conversations).returning(*_OF_SESSION)
-            logged = connection.execute(kept, [values for values, _ in found]).all()
+            logged = connection.execute(kept, found).all()
             memories = grow(connection, tenant, logged, self._rules)
             count(connection, tenant, found, self._rules.soft_limit)
             for row in rows:
@@ -123,7 +125,7 @@ class ConversationStore:
         return len(rows)
 
     def _record_usage(self, connection: Connection, row: Row[Any], user_id: str) -> None:
-        values, _ = _content(row)
+        values = _content(row)
         if values["model"] != BUILT_IN:
             used = Usage(values["prompt_tokens"], values["completion_tokens"], values["estimated"])
             key = f"chat/{row.number}"
@@ -142,21 +144,16 @@ class ConversationStore:
             return connection.execute(select(func.min(conversations.c.number)).where(mine)).scalar()
 
     def session(self, tenant: str, user_id: str, session_id: str, limit: int) -> list[Conversation]:
-        """Return the newest conversations of a session, oldest first, those that wait to be logged among them.
-
-        Raises:
-            SessionNotFound: it is another user's, or another tenant's.
-        """
-        query = select(conversations).where(conversations.c.tenant == tenant, conversations.c.session_id == session_id)
-        pending = pending_conversations.c
-        unlogged = select(pending_conversations).where(pending.tenant == tenant, pending.session_id == session_id)
+        """Return the newest conversations of a user's session, oldest first; those that wait to be logged, too."""
+        logged, waits = (
+            select(table).where(table.c.tenant == tenant, table.c.user_id == user_id, table.c.session_id == session_id)
+            for table in (conversations, pending_conversations)
+        )
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(conversations.c.number.desc()).limit(limit)).all()
-            held = [_content(row)[0] for row in connection.execute(unlogged.order_by(pending.number))]
+            rows = connection.execute(logged.order_by(conversations.c.number.desc()).limit(limit)).all()
+            held = [_content(row) for row in connection.execute(waits.order_by(pending_conversations.c.number))]
         found = [_conversation(row) for row in reversed(rows)]
         found += [Conversation(number=0, **values) for values in held]
-        if any(one.user_id != user_id for one in found):
-            raise SessionNotFound
         return found[-limit:]
 
     def history(
@@ -190,7 +187,7 @@ class ConversationStore:
             return [_conversation(row) for row in rows]
 
 
-def waiting(new: NewConversation, reserved_tokens: int = 0) -> dict[str, Any]:
+def waiting(new: NewConversation) -> dict[str, Any]:
     """Return a conversation as the row that waits to be logged, as of now."""
     now = datetime.now(UTC)
     return {
@@ -198,14 +195,13 @@ def waiting(new: NewConversation, reserved_tokens: int = 0) -> dict[str, Any]:
         "user_id": new.user_id,
         "session_id": new.session_id,
         "content": json.dumps({**vars(new), "created_at": now.isoformat()}),
-        "reserved_tokens": reserved_tokens,
         "accepted_at": int(now.timestamp()),
     }
 
 
-def _content(row: Row[Any]) -> tuple[dict[str, Any], int]:
+def _content(row: Row[Any]) -> dict[str, Any]:
     values = json.loads(row.content)
-    return {**values, "created_at": datetime.fromisoformat(values["created_at"])}, row.reserved_tokens
+    return {**values, "created_at": datetime.fromisoformat(values["created_at"])}
 
 
 def _conversation(row: Row[Any]) -> Conversation:

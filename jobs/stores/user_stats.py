@@ -1,29 +1,27 @@
-"""What each user has used: counted with the conversations that are logged, and what is left of the user's day."""
+"""What each user has used: counted with the conversations that are logged, and what is left of the user's day.
 
+A call takes its share of the day as a row in `reservations`, before a model is asked. It is settled with what the call
+used in the transaction that accepts the answer, or given back. It counts until the call must have ended: what a killed
+process had taken comes back by itself.
+"""
+
+import math
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
 
-from sqlalchemy import Connection, case, delete, or_, select, update
+from sqlalchemy import Connection, case, delete, func, insert, select, true, update
 
-from jobs.stores.database import Database, inserted, utc
-from jobs.stores.schema import user_stats, users
+from jobs.domain.daily_limits import DailyLimits, Taken
+from jobs.stores.database import Database, inserted, take_turns, utc
+from jobs.stores.schema import reservations, user_stats, users
 
 _is_registered = (users.c.tenant == user_stats.c.tenant) & (users.c.user_id == user_stats.c.user_id)
 _TOTALS = ("total_conversations", "total_tokens", "alert")
-
-
-class LimitReached(Exception):
-    """The user's conversations or tokens of the day are used up."""
-
-    code: ClassVar[str] = "limit_reached"
-
-    def __init__(self, what: str, limit: int) -> None:
-        tomorrow = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-        super().__init__(f"The user's {limit} {what} of the day are used up; it ends at {tomorrow:%Y-%m-%dT%H:%M:%SZ}.")
-        self.retry_after = (tomorrow - datetime.now(UTC)).total_seconds()
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,17 @@ class Stats:
     total_conversations: int = 0
     total_tokens: int = 0
     last_conversation_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """A conversation, with so many tokens, that is taken off a user's day until it is settled or given back."""
+
+    id: str
+    tenant: str
+    user_id: str
+    day: str
+    tokens: int
 
 
 class UserStatsStore:
@@ -47,45 +56,27 @@ class UserStatsStore:
             row = connection.execute(select(user_stats).where(_is_user(tenant, user_id))).first()
         return Stats(row.total_conversations, row.total_tokens, utc(row.last_conversation_at)) if row else Stats()
 
-    def reserve(self, tenant: str, user_id: str, *, tokens: int, max_conversations: int, max_tokens: int) -> None:
-        """Take a conversation and its tokens off the user's day, before a model is asked. A limit of 0 is none.
+    def reserve(
+        self, tenant: str, user_id: str, limits: DailyLimits, *, least: int, most: int, seconds: float
+    ) -> Reservation:
+        """Take a conversation and its tokens, from `least` to `most`, off the user's day, for so many seconds.
 
         Raises:
-            LimitReached: the day is used up; nothing is taken.
+            LimitReached, LimitUnderWay: there is not enough; nothing is taken.
         """
-        today = _today()
-        is_new = user_stats.c.day != today
-        left = []
-        if max_conversations:
-            left.append(or_(is_new, user_stats.c.day_conversations < max_conversations))
-        if max_tokens:
-            left.append(or_(is_new, user_stats.c.day_tokens < max_tokens))
-        taken = (
-            update(user_stats)
-            .where(_is_user(tenant, user_id), *left)
-            .values(
-                day=today,
-                day_conversations=case((is_new, 1), else_=user_stats.c.day_conversations + 1),
-                day_tokens=case((is_new, tokens), else_=user_stats.c.day_tokens + tokens),
-            )
-        )
+        day, now = _today(), time.time()
         with self._database.write() as connection:
-            inserted(connection, user_stats, _fresh(tenant, user_id))
-            if connection.execute(taken).rowcount:
-                return
-            used = connection.execute(select(user_stats).where(_is_user(tenant, user_id))).one()
-        if max_conversations and used.day_conversations >= max_conversations:
-            raise LimitReached("conversations", max_conversations)
-        raise LimitReached("tokens", max_tokens)
+            take_turns(connection, f"day/{tenant}/{user_id}")
+            used, held = _taken(connection, tenant, user_id, day, now)
+            tokens = limits.granted(used, held, least=least, most=most)
+            taken = Reservation(uuid4().hex, tenant, user_id, day, tokens)
+            connection.execute(insert(reservations).values(**vars(taken), until=math.ceil(now + seconds)))
+        return taken
 
-    def give_back(self, tenant: str, user_id: str, tokens: int) -> None:
-        """Give a conversation back to the user's day, of which nothing came."""
-        stats = user_stats.c
+    def give_back(self, reservation: Reservation) -> None:
+        """Give back what was taken off a day, of which nothing came."""
         with self._database.write() as connection:
-            today = update(user_stats).where(_is_user(tenant, user_id), stats.day == _today())
-            connection.execute(
-                today.values(day_conversations=stats.day_conversations - 1, day_tokens=stats.day_tokens - tokens)
-            )
+            connection.execute(delete(reservations).where(reservations.c.id == reservation.id))
 
     def to_be_told(self, tenant: str) -> list[str]:
         """Return the registered users who have reached the soft limit and have not been told."""
@@ -114,25 +105,22 @@ class UserStatsStore:
             return bool(connection.execute(known.values(nothing)).rowcount)
 
     def purge(self) -> int:
-        """Delete what is left of users without figures when the day is over; return how many they were."""
+        """Delete what is left of users without figures when the day is over; return how many they were. With them go
+        reservations that count no more."""
         nothing = (user_stats.c.total_conversations == 0) & (user_stats.c.day < _today())
         with self._database.write() as connection:
+            connection.execute(delete(reservations).where(reservations.c.until <= time.time()))
             return connection.execute(delete(user_stats).where(nothing)).rowcount
 
 
-def count(connection: Connection, tenant: str, found: Sequence[tuple[dict[str, Any], int]], soft_limit: int) -> None:
-    """Add conversations to the figures of their users, one statement for each user.
-
-    Each comes with the tokens that were taken off its user's day: the day has those back that were not used.
-    """
-    of_user: defaultdict[str, list[tuple[dict[str, Any], int]]] = defaultdict(list)
-    for values, reserved in found:
-        of_user[values["user_id"]].append((values, reserved))
+def count(connection: Connection, tenant: str, found: Sequence[Mapping[str, Any]], soft_limit: int) -> None:
+    """Add conversations to the figures of their users, one statement for each user."""
+    of_user: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for values in found:
+        of_user[values["user_id"]].append(values)
     stats = user_stats.c
     for user_id, some in sorted(of_user.items()):
-        inserted(connection, user_stats, _fresh(tenant, user_id))
-        tokens = sum(values["prompt_tokens"] + values["completion_tokens"] for values, _ in some)
-        reserved = sum(each for _, each in some)
+        inserted(connection, user_stats, _fresh(tenant, user_id, _today()))
         total = stats.total_conversations + len(some)
         reached = (stats.alert == 0) & (total >= soft_limit) if soft_limit else stats.alert < 0
         connection.execute(
@@ -140,21 +128,51 @@ def count(connection: Connection, tenant: str, found: Sequence[tuple[dict[str, A
             .where(_is_user(tenant, user_id))
             .values(
                 total_conversations=total,
-                total_tokens=stats.total_tokens + tokens,
-                last_conversation_at=max(values["created_at"] for values, _ in some),
-                day_tokens=case((stats.day == _today(), stats.day_tokens + tokens - reserved), else_=stats.day_tokens),
+                total_tokens=stats.total_tokens
+                + sum(each["prompt_tokens"] + each["completion_tokens"] for each in some),
+                last_conversation_at=max(each["created_at"] for each in some),
                 alert=case((reached, 1), else_=stats.alert),
             )
         )
+
+
+def settle(connection: Connection, reservation: Reservation, tokens: int) -> None:
+    """Take what a call has used off its day for good, in the place of what it had reserved; off no later day."""
+    stats, day = user_stats.c, reservation.day
+    connection.execute(delete(reservations).where(reservations.c.id == reservation.id))
+    inserted(connection, user_stats, _fresh(reservation.tenant, reservation.user_id, day))
+    its_day = update(user_stats).where(_is_user(reservation.tenant, reservation.user_id), stats.day <= day)
+    connection.execute(
+        its_day.values(
+            day=day,
+            day_conversations=case((stats.day == day, stats.day_conversations + 1), else_=1),
+            day_tokens=case((stats.day == day, stats.day_tokens + tokens), else_=tokens),
+        )
+    )
+
+
+def _taken(connection: Connection, tenant: str, user_id: str, day: str, now: float) -> tuple[Taken, Taken]:
+    """Return what of a user's day is used, and what calls under way hold.
+
+    In one statement: a call that is settled between two would count in neither.
+    """
+    own = reservations.c
+    live = (own.tenant == tenant) & (own.user_id == user_id) & (own.day == day) & (own.until > now)
+    held = select(func.count().label("calls"), func.coalesce(func.sum(own.tokens), 0).label("held")).where(live)
+    today = (user_stats.c.day_conversations, user_stats.c.day_tokens)
+    used = select(*today).where(_is_user(tenant, user_id), user_stats.c.day == day)
+    both = held.subquery().outerjoin(used.subquery(), true())
+    calls, tokens, used_calls, used_tokens = connection.execute(select(both)).one()
+    return Taken(used_calls or 0, used_tokens or 0), Taken(calls, int(tokens))
 
 
 def _is_user(tenant: str, user_id: str) -> Any:
     return (user_stats.c.tenant == tenant) & (user_stats.c.user_id == user_id)
 
 
-def _fresh(tenant: str, user_id: str) -> Mapping[str, Any]:
+def _fresh(tenant: str, user_id: str, day: str) -> Mapping[str, Any]:
     zeros = dict.fromkeys((*_TOTALS, "day_conversations", "day_tokens"), 0)
-    return {"tenant": tenant, "user_id": user_id, "day": _today(), **zeros}
+    return {"tenant": tenant, "user_id": user_id, "day": day, **zeros}
 
 
 def _today() -> str:

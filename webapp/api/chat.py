@@ -26,6 +26,7 @@ bp = APIBlueprint("chat", __name__, abp_tags=[Tag(name="chat", description="Chat
 
 SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Topic = Annotated[str, Field(max_length=200), Storable]
+Message = Annotated[str, Field(min_length=1, max_length=8000, pattern=r"\S"), Storable]  # not of white space alone
 DocumentId = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
@@ -36,7 +37,7 @@ class ChatBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     user_id: UserId
-    message: Annotated[str, Field(min_length=1, max_length=8000), Storable]
+    message: Message
     session_id: SessionId | None = None
     topic: Topic | None = None
     document_ids: list[DocumentId] | None = Field(default=None, max_length=20)

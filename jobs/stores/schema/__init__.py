@@ -5,7 +5,14 @@ The migrations in `migrations/versions` create them; a test holds the two agains
 
 from jobs.stores.schema.base import Id, metadata
 from jobs.stores.schema.canvases import canvas_versions, canvases
-from jobs.stores.schema.conversations import conversations, has_grown, pending_conversations, sessions, user_stats
+from jobs.stores.schema.conversations import (
+    conversations,
+    has_grown,
+    pending_conversations,
+    reservations,
+    sessions,
+    user_stats,
+)
 from jobs.stores.schema.documents import documents, is_hidden, is_shown, pages, passages, vectors
 from jobs.stores.schema.effects import effects
 from jobs.stores.schema.exports import exports
@@ -50,6 +57,7 @@ __all__ = [
     "pending_memories",
     "requests",
     "research",
+    "reservations",
     "schedules",
     "sessions",
     "usage",

@@ -22,7 +22,7 @@ conversations = Table(
     Column("response_time", Float, nullable=False),  # seconds
     Column("created_at", Time(), nullable=False),
     Index(None, "tenant", "user_id", "number"),
-    Index(None, "tenant", "session_id", "number"),
+    Index(None, "tenant", "user_id", "session_id", "number"),
     sqlite_autoincrement=True,
 )
 
@@ -34,10 +34,9 @@ pending_conversations = Table(
     Column("user_id", String(100), nullable=False),
     Column("session_id", String(64), nullable=False),
     Column("content", Text, nullable=False),  # JSON, as the columns of `conversations`
-    Column("reserved_tokens", Integer, nullable=False),  # of the user's day, to be settled with those that were used
     Column("accepted_at", BigInteger, nullable=False),  # seconds since 1970
     Index(None, "tenant", "number"),
-    Index(None, "tenant", "session_id", "number"),
+    Index(None, "tenant", "user_id", "session_id", "number"),
     sqlite_autoincrement=True,
 )
 
@@ -51,8 +50,22 @@ user_stats = Table(
     Column("last_conversation_at", Time()),
     Column("alert", Integer, nullable=False),  # of the soft limit: 0 not reached, 1 reached, 2 the user was told
     Column("day", String(10), nullable=False),  # of the two below, UTC
-    Column("day_conversations", BigInteger, nullable=False),
-    Column("day_tokens", BigInteger, nullable=False),
+    Column("day_conversations", BigInteger, nullable=False),  # that a limit was kept for
+    Column("day_tokens", BigInteger, nullable=False),  # of these
+)
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("user_id", String(100), nullable=False),
+    Column("day", String(10), nullable=False),  # that a call under way has taken a conversation off, UTC
+    Column("tokens", BigInteger, nullable=False),
+    Column(
+        "until", BigInteger, nullable=False
+    ),  # seconds since 1970 at which the call has ended, whatever became of it
+    Index(None, "tenant", "user_id"),
 )
 
 sessions = Table(

@@ -31,7 +31,8 @@ class ScriptedWriting:
 
 
 class ScriptedModel:
-    """Streams `pieces`, completes with `answers` in turn (the last for ever), and keeps what it was asked."""
+    """Streams `pieces`, completes with `answers` in turn (the last for ever), and keeps what it was asked, and how many
+    tokens it was allowed to write."""
 
     model = "scripted"
 
@@ -40,10 +41,12 @@ class ScriptedModel:
         self.counts: tuple[int, int] | None = (11, 3)
         self.answers: list[Any] = [NOTHING]
         self.asked: list[Sequence[Message]] = []
+        self.allowed: list[int] = []
         self.completed: list[Sequence[Message]] = []
 
-    def stream(self, messages: Sequence[Message], **_: Any) -> ScriptedWriting:
+    def stream(self, messages: Sequence[Message], *, max_tokens: int, **_: Any) -> ScriptedWriting:
         self.asked.append(messages)
+        self.allowed.append(max_tokens)
         return ScriptedWriting(self.pieces, self.counts)
 
     def complete(self, messages: Sequence[Message], **_: Any) -> Completion:

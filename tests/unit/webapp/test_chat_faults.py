@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from jobs.services import Services
 from jobs.stores.conversations import ConversationStore, NewConversation
+from jobs.stores.user_stats import Reservation
 from tests.unit.providers.scripted import Exchange, Server, scripted_server
 from tests.unit.webapp.chatting import ask, logged
 from tests.unit.webapp.conftest import Build
@@ -129,7 +130,7 @@ def test_what_no_database_keeps_is_taken_out(services: Services, web: FlaskClien
 class _Locked(ConversationStore):
     """A store whose database another process has locked for too long."""
 
-    def accept(self, new: NewConversation, *, reserved_tokens: int = 0) -> None:
+    def accept(self, new: NewConversation, reservation: Reservation | None = None) -> None:
         busy = sqlite3.OperationalError("database is locked")
         busy.sqlite_errorname = "SQLITE_BUSY"
         raise OperationalError("INSERT", None, busy)
