@@ -110,7 +110,8 @@ def outcomes(client: JobClient, tenant: str, job_id: str) -> BatchResult:
 
 
 class _Batch:
-    """The calls of one batch. What is fatal for one is so for all that come after it: they are not tried."""
+    """The calls of one batch. What is fatal for one is so for all that come after it and need the same: they are not
+    tried."""
 
     def __init__(self, ctx: JobContext, args: BatchArgs) -> None:
         self._ctx, self._args = ctx, args
@@ -120,10 +121,10 @@ class _Batch:
         """Make one call, and tell the watchers what it came to."""
         name = self._args.calls[index].agent
         try:
-            if self._fatal is None:
-                found = CallOutcome(index=index, agent=name, status="completed", answer=self._ask(index))
-            else:
+            if self._fatal and self._asks_the_model(name):
                 found = CallOutcome(index=index, agent=name, status="failed", error=self._fatal)
+            else:
+                found = CallOutcome(index=index, agent=name, status="completed", answer=self._ask(index))
         except (JobCanceled, *AWAY):
             raise
         except Exception as error:
@@ -134,6 +135,10 @@ class _Batch:
             found = CallOutcome(index=index, agent=name, status="failed", error=problem)
         self._ctx.emit("result", found.model_dump(mode="json"))
         return found
+
+    def _asks_the_model(self, name: str) -> bool:
+        """Say whether an agent would meet what was fatal for another: without a model, some answer by themselves."""
+        return self._ctx.services.llm is not None or get_agent(name).built_in is None
 
     def _problem(self, error: Exception) -> CallProblem:
         failure = failure_of(error)

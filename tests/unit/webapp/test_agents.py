@@ -97,6 +97,25 @@ def test_what_is_fatal_for_one_call_is_not_tried_with_the_others(
     assert model.asked.total() <= 2 * services.config.agent_concurrency
 
 
+def test_without_a_model_the_calls_that_need_none_are_answered(redis: Redis, sqlite_database: Database) -> None:
+    """What is fatal for the others of their batch does not touch them."""
+    services = engine_services(redis, database=sqlite_database)
+    web = create_app(services=services).test_client()
+    needing = {"agent": "assistant", "input": {"prompt": "x"}}
+    other = {"agent": "summarize", "input": {"text": "水在零度结冰。"}}
+    task = web.post("/agents/batch", json={"calls": [needing, other, needing, other]}).get_json()["task_id"]
+    run_jobs(services)
+    found = web.get(f"/agents/batch/{task}").get_json()["results"]
+    assert [one["error"]["code"] for one in found[::2]] == ["no_model", "no_model"]
+    assert [one["answer"]["model"] for one in found[1::2]] == ["built-in", "built-in"]
+
+
+def test_a_thousand_calls_may_bring_long_texts(web: FlaskClient) -> None:
+    """A body of calls is as large as one of jobs may be, not as other JSON."""
+    accepted = batch(web, *("茶" * 4000 for _ in range(1000)))
+    assert (accepted.status_code, accepted.get_json()["total"]) == (202, 1000)
+
+
 def test_results_come_in_pages(web: FlaskClient, services: Services) -> None:
     task = batch(web, "a", "b", "c").get_json()["task_id"]
     run_jobs(services)
