@@ -209,8 +209,9 @@ def delete_edge(path: EdgePath) -> NoContent:
 def generate_review(body: ReviewArgs) -> Accepted[shapes.ReviewStarted]:
     """Have a review of a canvas made: questions about the nodes that are not understood yet."""
     app = offstage()
-    job_id = start_review(app.services, app.client, g.tenant, body, stable_id())
-    return accepted(job_id, status="scheduled", message=f"Review canvas generation for '{body.canvas_name}' scheduled")
+    view = start_review(app.services, app.client, g.tenant, body, stable_id())
+    status = "paused" if view.state == "paused" else "scheduled"
+    return accepted(view.id, status=status, message=f"Review canvas generation for '{body.canvas_name}' {status}")
 
 
 def canvas_json(canvas: CanvasInfo) -> shapes.Canvas:

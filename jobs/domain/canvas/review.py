@@ -170,7 +170,8 @@ def _card(node: Mapping[str, Any]) -> Card:
 def _why_nothing(cards: Sequence[Card], colors: Sequence[str] | None) -> str:
     if cards:
         return "None of these nodes has a text to ask about."
-    which = f"of the colours {', '.join(colors)}" if colors else "red (1) or purple (6)"
+    wanted = colors or TO_REVIEW
+    which = "red (1) or purple (6)" if set(wanted) == set(TO_REVIEW) else f"of the colours {', '.join(wanted)}"
     return f"No node of this canvas is {which}. Choose others by `colors` or `node_ids`."
 
 
