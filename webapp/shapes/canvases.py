@@ -19,7 +19,7 @@ class CanvasFile(TypedDict):
 
 
 class CanvasLinks(TypedDict):
-    """A canvas's file, and its versions."""
+    """The file of a canvas, or of this version of it; and its versions."""
 
     self: str
     versions: str
