@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from jobs.calling import ask
 from jobs.core.client import JobClient
 from jobs.core.context import JobContext
-from jobs.core.errors import GivenUp, JobError, NonRetryableError, kind_of
+from jobs.core.errors import GivenUp, JobError, kind_of
 from jobs.core.runner import UNEXPECTED, failure_of
 from jobs.core.spec import job
 from jobs.core.view import JobView
@@ -32,12 +32,6 @@ AnyCase = Annotated[Color, AfterValidator(str.lower)]
 
 def _distinct(given: list[str]) -> list[str]:
     return sorted(set(given))
-
-
-class NoQuestion(NonRetryableError):
-    """The model wrote no question about this node."""
-
-    code = "no_question"
 
 
 class ReviewArgs(BaseModel):
@@ -134,11 +128,8 @@ def _ask_about(ctx: JobContext, args: ReviewArgs, cards: Sequence[Card]) -> Answ
 
 def _ask(ctx: JobContext, args: ReviewArgs, card: Card) -> list[str]:
     given = ReviewInput(text=card.text[:MAX_TEXT], count=args.questions_per_node)
-    written = ask(ctx, REVIEW_QUESTIONS, given, key=f"ask {card.id}").output["questions"]
-    questions = [question.strip() for question in written if question.strip()]
-    if not questions:
-        raise NoQuestion
-    return questions[: args.questions_per_node]
+    answer = ask(ctx, REVIEW_QUESTIONS, given, key=f"ask {card.id}")
+    return list(REVIEW_QUESTIONS.bounded(given, answer).output["questions"])
 
 
 def _given_up(error: Exception) -> Exception:

@@ -203,5 +203,33 @@ def test_one_odd_answer_is_the_failure_of_one_call(
     assert found["results"][1]["error"]["code"] == "answer_unfit"
 
 
-def test_a_text_of_white_space_is_none(web: FlaskClient) -> None:
-    assert call(web, "summarize", text=" \n \n").status_code == 422
+@pytest.mark.parametrize(
+    ("agent", "given"),
+    [
+        ("summarize", {"text": " \n \n"}),
+        ("translate", {"text": "x", "language": " \u3000"}),
+        ("explain", {"text": "x", "audience": " "}),
+    ],
+)
+def test_a_text_of_white_space_is_none(web: FlaskClient, agent: str, given: dict[str, str]) -> None:
+    assert call(web, agent, **given).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [(["一", " ", "2", "3", "4", "5"], ["一", "2"]), (["", " one ", ""], ["one"]), (["", ""], None)],
+)
+def test_no_more_questions_come_than_were_asked_for_and_no_blank_ones(
+    web: FlaskClient, services: Services, model: ModelServer, written: list[str], kept: list[str] | None
+) -> None:
+    """One by one and in a batch; without any question the answer is unfit."""
+    model.answer = lambda message: json.dumps({"questions": written})
+    asked = {"agent": "review-questions", "input": {"text": "极限", "count": 2}}
+    one = call(web, **{"agent": asked["agent"], **asked["input"]}).get_json()["task_id"]
+    many = web.post("/agents/batch", json={"calls": [asked]}).get_json()["task_id"]
+    run_jobs(services)
+    alone, among = web.get(f"/jobs/{one}").get_json(), web.get(f"/agents/batch/{many}").get_json()["results"][0]
+    for found in (alone["result"], among["answer"]):
+        assert (found and found["output"]["questions"]) == kept
+    for error in (alone["error"], among["error"]):
+        assert (error and error["code"]) == (None if kept else "answer_unfit")
