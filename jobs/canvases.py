@@ -147,8 +147,8 @@ def _unanswered(ctx: JobContext, node_id: str, error: Exception) -> Unanswered:
 def _write(ctx: JobContext, args: ReviewArgs, cards: Sequence[Card], answers: Answers) -> ReviewResult:
     source, day = args.canvas_name, ctx.created_at.date()
     questions = [(card, answers.questions[card.id]) for card in cards if card.id in answers.questions]
-    why = {failure.node_id: failure.message for failure in answers.failures}
-    failures = [(card, why[card.id]) for card in cards if card.id in why]
+    why = {failure.node_id: failure for failure in answers.failures}
+    failures = [(card, why[card.id].code, why[card.id].message) for card in cards if card.id in why]
     unreadable = [card for card in cards if not card.readable]
     file = CanvasFile(lay_out(source, day, questions, failures, unreadable))
     names = (review_name(source, day, number) for number in count(1))

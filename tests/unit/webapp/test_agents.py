@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -108,6 +109,19 @@ def test_without_a_model_the_calls_that_need_none_are_answered(redis: Redis, sql
     found = web.get(f"/agents/batch/{task}").get_json()["results"]
     assert [one["error"]["code"] for one in found[::2]] == ["no_model", "no_model"]
     assert [one["answer"]["model"] for one in found[1::2]] == ["built-in", "built-in"]
+
+
+def test_a_call_without_a_model_to_ask_is_unavailable(redis: Redis, sqlite_database: Database) -> None:
+    """It is no fault of an upstream server; the text says what to set."""
+    services = engine_services(redis, database=sqlite_database)
+    web = create_app(services=services).test_client()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(call, web, wait=30)
+        while not waiting.done():
+            run_jobs(services)
+    refused = waiting.result()
+    assert (refused.status_code, refused.get_json()["code"]) == (503, "no_model")
+    assert "LLM_URL" in refused.get_json()["detail"]
 
 
 def test_a_thousand_calls_may_bring_long_texts(web: FlaskClient) -> None:

@@ -157,7 +157,7 @@ def test_partial_failures_are_listed_on_the_canvas_and_in_the_result(web: FlaskC
     assert failures == {"bad": "provider_refused", "pdf": "not_readable"}
     assert (result["node_count"], result["question_count"]) == (3, 2)
     listed = canvas["nodes"][-1]["text"]
-    assert "fail 导数" in listed
+    assert "fail 导数: 语言模型拒绝了这个请求" in listed
     assert "讲义.pdf: 没有文字" in listed
 
 
