@@ -155,6 +155,7 @@ def _answer(view: JobView, agent: str) -> Answer[shapes.AgentReply] | ProblemAns
             (view.error.code, view.error.message) if view.error else (view.state, "The call has not completed.")
         )
         failed = problem(_STATUSES.get(code, 502), code, message, task_id=view.id, links=job_links(view.id))
+        failed.headers.pop("Retry-After", None)  # the soon of other 503s is too soon for a model that is not there
         failed.headers["X-Task-ID"] = view.id
         return failed
     reply: Answer[Any] = Answer({"agent": agent, **view.result, "task_id": view.id, "links": job_links(view.id)})

@@ -122,6 +122,7 @@ def test_a_call_without_a_model_to_ask_is_unavailable(redis: Redis, sqlite_datab
     refused = waiting.result()
     assert (refused.status_code, refused.get_json()["code"]) == (503, "no_model")
     assert "LLM_URL" in refused.get_json()["detail"]
+    assert "Retry-After" not in refused.headers
 
 
 def test_a_thousand_calls_may_bring_long_texts(web: FlaskClient) -> None:
