@@ -67,7 +67,9 @@ class Config(BaseSettings):
     )
     max_upload_bytes: int = Field(default=50 * 2**20, ge=1024, description="Largest document taken, in bytes.")
     max_json_bytes: int = Field(default=2**20, ge=1024, description="Largest JSON body taken, in bytes.")
-    max_batch_bytes: int = Field(default=16 * 2**20, ge=1024, description="Largest body of `POST /batches`, in bytes.")
+    max_batch_bytes: int = Field(
+        default=16 * 2**20, ge=1024, description="Largest body of `POST /batches` and `POST /agents/batch`, in bytes."
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Sites whose pages may use the API, `https://app.example.com`, comma-separated. `*`: all.",

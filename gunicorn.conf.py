@@ -11,12 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+from gunicorn.http.message import Request
+from gunicorn.util import close_graceful
 from gunicorn.workers.ggevent import GeventWorker
 
 from config import Config, ConfigError, load_config
 from jobs.providers.redis_check import check_redis_url
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of heartbeats: on a disk a busy one would stall them
+
+# What is read and dropped of a body that was refused, before its connection closes.
+_MAX_DROPPED = 64 * 2**20  # bytes
+_DROP_SECONDS = 2.0
 
 
 def _settings() -> Config:
@@ -46,6 +52,16 @@ class Worker(GeventWorker):
                 yield
         finally:
             del self._idle[waiting]
+
+    def handle_request(self, listener_name: Any, req: Request, sock: Any, addr: Any) -> None:
+        """Answer a request. With a part of its body unread, closing the connection at once would reset it, and a client
+        that still sends would not come to see the answer."""
+        try:
+            super().handle_request(listener_name, req, sock, addr)
+        except StopIteration:  # the connection is to be closed
+            if getattr(req.body.reader, "length", 1):
+                close_graceful(sock, _DROP_SECONDS, _MAX_DROPPED)
+            raise
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Stop: take no new connections, end requests that are under way."""

@@ -78,10 +78,8 @@ class BatchResult(BaseModel):
 @job(CALL, timeout=1800, retries=3, describe=("agent",))
 def call(ctx: JobContext, args: CallArgs) -> AgentAnswer:
     """Ask one agent."""
-    agent = get_agent(args.agent)
-    given = agent.input.model_validate(args.input)
     try:
-        return ctx.step("ask", partial(ask, ctx, agent, given, key="ask", user_id=args.user_id, deadline=args.deadline))
+        return ctx.step("ask", partial(_answer, ctx, args, args, key="ask"))
     except ProviderError as error:  # it had its attempts
         raise GivenUp(error) from error
 
@@ -110,7 +108,8 @@ def outcomes(client: JobClient, tenant: str, job_id: str) -> BatchResult:
 
 
 class _Batch:
-    """The calls of one batch. What is fatal for one is so for all that come after it: they are not tried."""
+    """The calls of one batch. What is fatal for one is so for all that come after it and need the same: they are not
+    tried."""
 
     def __init__(self, ctx: JobContext, args: BatchArgs) -> None:
         self._ctx, self._args = ctx, args
@@ -120,10 +119,10 @@ class _Batch:
         """Make one call, and tell the watchers what it came to."""
         name = self._args.calls[index].agent
         try:
-            if self._fatal is None:
-                found = CallOutcome(index=index, agent=name, status="completed", answer=self._ask(index))
-            else:
+            if self._fatal and self._asks_the_model(name):
                 found = CallOutcome(index=index, agent=name, status="failed", error=self._fatal)
+            else:
+                found = CallOutcome(index=index, agent=name, status="completed", answer=self._answer(index))
         except (JobCanceled, *AWAY):
             raise
         except Exception as error:
@@ -135,17 +134,25 @@ class _Batch:
         self._ctx.emit("result", found.model_dump(mode="json"))
         return found
 
+    def _asks_the_model(self, name: str) -> bool:
+        """Say whether an agent would meet what was fatal for another: without a model, some answer by themselves."""
+        return self._ctx.services.llm is not None or get_agent(name).built_in is None
+
     def _problem(self, error: Exception) -> CallProblem:
         failure = failure_of(error)
         if failure.code == UNEXPECTED:
             log.error("a call of the batch %s failed", self._ctx.job_id, exc_info=error)
         return CallProblem(code=failure.code, message=failure.message, kind=kind_of(error))
 
-    def _ask(self, index: int) -> AgentAnswer:
-        one, args = self._args.calls[index], self._args
-        agent = get_agent(one.agent)
-        given = agent.input.model_validate(one.input)
-        return ask(self._ctx, agent, given, key=_step(index), user_id=args.user_id, deadline=args.deadline)
+    def _answer(self, index: int) -> AgentAnswer:
+        return _answer(self._ctx, self._args.calls[index], self._args, key=_step(index))
+
+
+def _answer(ctx: JobContext, one: AgentCall, options: CallArgs | BatchArgs, *, key: str) -> AgentAnswer:
+    agent = get_agent(one.agent)
+    given = agent.input.model_validate(one.input)
+    answer = ask(ctx, agent, given, key=key, user_id=options.user_id, deadline=options.deadline)
+    return agent.bounded(given, answer)
 
 
 def deadline_in(seconds: float | None) -> float | None:

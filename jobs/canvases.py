@@ -11,14 +11,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from jobs.calling import ask
 from jobs.core.client import JobClient
 from jobs.core.context import JobContext
-from jobs.core.errors import GivenUp, JobError, NonRetryableError, kind_of
+from jobs.core.errors import GivenUp, JobError, kind_of
 from jobs.core.runner import UNEXPECTED, failure_of
 from jobs.core.spec import job
+from jobs.core.view import JobView
 from jobs.domain.agents import MAX_TEXT, REVIEW_QUESTIONS, ReviewInput
 from jobs.domain.canvas.file import CanvasFile
 from jobs.domain.canvas.model import Color, Id
 from jobs.domain.canvas.names import CanvasName
-from jobs.domain.canvas.review import MAX_REVIEWED, Card, lay_out, pick, review_name
+from jobs.domain.canvas.review import MAX_REVIEWED, TO_REVIEW, Card, lay_out, pick, review_name
 from jobs.providers.errors import ProviderError
 from jobs.services import Services
 
@@ -26,27 +27,32 @@ log = logging.getLogger(__name__)
 
 REVIEW = "canvases.review"
 
+AnyCase = Annotated[Color, AfterValidator(str.lower)]
 
-class NoQuestion(NonRetryableError):
-    """The model wrote no question about this node."""
 
-    code = "no_question"
+def _distinct(given: list[str]) -> list[str]:
+    return sorted(set(given))
 
 
 class ReviewArgs(BaseModel):
-    """Which canvas, and which of its nodes: of these colours or ids; the red and purple ones, if nothing is said."""
+    """Which canvas, and which of its nodes: of these colours or ids; the red and purple ones, if nothing is said.
+
+    In the form in which equal requests are equal.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     canvas_name: CanvasName
-    colors: Annotated[list[Color], Field(min_length=1, max_length=20), AfterValidator(sorted)] | None = None
-    node_ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_REVIEWED)] | None = None
+    colors: Annotated[list[AnyCase], Field(min_length=1, max_length=20), AfterValidator(_distinct)] | None = None
+    node_ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_REVIEWED), AfterValidator(_distinct)] | None = None
     questions_per_node: int = Field(default=2, ge=1, le=5)
 
     @model_validator(mode="after")
     def _one_choice(self) -> Self:
         if self.colors and self.node_ids:
             raise ValueError("give `colors` or `node_ids`, not both")
+        if self.node_ids is None:
+            self.colors = self.colors or sorted(TO_REVIEW)
         return self
 
 
@@ -77,17 +83,17 @@ class ReviewResult(BaseModel):
 
 def start_review(
     services: Services, client: JobClient, tenant: str, args: ReviewArgs, job_id: str | None = None
-) -> str:
+) -> JobView:
     """Have a review made; return the job that does so, or that of an equal request which is under way.
 
     Raises:
         CanvasNotFound, UnknownNode, NothingToReview, ReviewTooLarge
     """
     _pick(services, tenant, args)
-    return client.start(REVIEW, args, tenant=tenant, job_id=job_id)
+    return client.get(tenant, client.start(REVIEW, args, tenant=tenant, job_id=job_id))
 
 
-@job(REVIEW, queue="default", timeout=3600, reuse=1, public=True)
+@job(REVIEW, queue="default", timeout=3600, reuse=0, public=True)
 def review(ctx: JobContext, args: ReviewArgs) -> ReviewResult:
     """Ask an agent for questions about each node that is to be reviewed, and lay them out as a canvas of their own."""
     cards = ctx.step("read", _read, ctx, args)
@@ -122,11 +128,8 @@ def _ask_about(ctx: JobContext, args: ReviewArgs, cards: Sequence[Card]) -> Answ
 
 def _ask(ctx: JobContext, args: ReviewArgs, card: Card) -> list[str]:
     given = ReviewInput(text=card.text[:MAX_TEXT], count=args.questions_per_node)
-    written = ask(ctx, REVIEW_QUESTIONS, given, key=f"ask {card.id}").output["questions"]
-    questions = [question.strip() for question in written if question.strip()]
-    if not questions:
-        raise NoQuestion
-    return questions[: args.questions_per_node]
+    answer = ask(ctx, REVIEW_QUESTIONS, given, key=f"ask {card.id}")
+    return list(REVIEW_QUESTIONS.bounded(given, answer).output["questions"])
 
 
 def _given_up(error: Exception) -> Exception:
@@ -144,8 +147,8 @@ def _unanswered(ctx: JobContext, node_id: str, error: Exception) -> Unanswered:
 def _write(ctx: JobContext, args: ReviewArgs, cards: Sequence[Card], answers: Answers) -> ReviewResult:
     source, day = args.canvas_name, ctx.created_at.date()
     questions = [(card, answers.questions[card.id]) for card in cards if card.id in answers.questions]
-    why = {failure.node_id: failure.message for failure in answers.failures}
-    failures = [(card, why[card.id]) for card in cards if card.id in why]
+    why = {failure.node_id: failure for failure in answers.failures}
+    failures = [(card, why[card.id].code, why[card.id].message) for card in cards if card.id in why]
     unreadable = [card for card in cards if not card.readable]
     file = CanvasFile(lay_out(source, day, questions, failures, unreadable))
     names = (review_name(source, day, number) for number in count(1))

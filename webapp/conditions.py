@@ -1,9 +1,10 @@
-"""Conditional requests (RFC 9110, 13): a change only if a file is as the client knows it."""
+"""Conditional requests (RFC 9110, 13): a file only if it is, or is not, as the client knows it."""
 
 from typing import TypeVar
 
 from flask import Response, request
 
+from jobs.domain.canvas.errors import PreconditionFailed
 from jobs.stores.canvases import OnlyIf
 
 R = TypeVar("R", bound=Response)
@@ -22,8 +23,17 @@ def precondition() -> OnlyIf:
 
 
 def with_etag(response: R, etag: str) -> R:
-    """Return an answer with its ETag; to a GET of what the client has already, a 304 in its place."""
+    """Return an answer with its ETag; to a GET of what the client has already, a 304 in its place.
+
+    Raises:
+        PreconditionFailed: a GET wants another one by its `If-Match`.
+    """
     response.set_etag(etag)
-    if request.method in ("GET", "HEAD"):
-        response.make_conditional(request)
+    if request.method not in ("GET", "HEAD"):
+        return response
+    if "If-Match" in request.headers and etag not in request.if_match:
+        raise PreconditionFailed
+    if request.if_none_match.contains_weak(etag):
+        response.status_code = 304
+        response.set_data(b"")
     return response

@@ -178,6 +178,7 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(ProviderError, _provider_failed)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
+    app.after_request(_without_file)
 
 
 def _known(error: Exception) -> Response:
@@ -203,6 +204,14 @@ def _http(error: HTTPException) -> Response:
     if 300 <= status < 400 and (location := getattr(error, "new_url", None)):
         answer.headers["Location"] = location
     return answer
+
+
+def _without_file(response: Response) -> Response:
+    """Flask gives a file also where `If-Match` wants another: with 412."""
+    if response.status_code != 412 or isinstance(response, ProblemAnswer):
+        return response
+    response.close()
+    return problem(412, PreconditionFailed.code, "The file is not as the request's `If-Match` wants it.")
 
 
 def _redis_away(error: Exception) -> Response:

@@ -14,7 +14,7 @@ from jobs.domain.faults import faults_of
 from jobs.domain.json_size import MAX_VALUES, is_crowded
 
 UPLOAD_PATH = "/upload"
-BATCHES_PATH = "/batches"
+BATCH_PATHS = ("/batches", "/agents/batch")
 CANVASES_FOLDER = "/canvases/"
 FORM_OVERHEAD = 64 * 1024  # multipart boundaries and part headers around the file
 _ZONE = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)$")
@@ -76,7 +76,8 @@ def fitting(model: type[BaseModel], data: Any, at: str) -> dict[str, Any]:
 
 def register_limits(app: Flask, config: Config) -> None:
     """Bound every body, and give every request an id."""
-    limits = {UPLOAD_PATH: config.max_upload_bytes + FORM_OVERHEAD, BATCHES_PATH: config.max_batch_bytes}
+    limits = dict.fromkeys(BATCH_PATHS, config.max_batch_bytes)
+    limits[UPLOAD_PATH] = config.max_upload_bytes + FORM_OVERHEAD
 
     @app.before_request
     def bound() -> None:

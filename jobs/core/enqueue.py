@@ -133,7 +133,7 @@ def prepare(
     """
     job_type = get_job_type(name)
     checked = _check(job_type.args_model, args)
-    reusable = job_type.reuse and not options.depends_on  # what it waits for is no part of a fingerprint
+    reusable = job_type.reuse is not None and not options.depends_on  # what it waits for is no part of a fingerprint
     return NewJob(
         id=job_id or uuid4().hex,
         tenant=tenant,
@@ -147,7 +147,7 @@ def prepare(
         due=options.due if options.due and options.due > time.time() else None,
         fingerprint=fingerprint(name, checked) if reusable else None,
         fresh=options.fresh,
-        reuse_seconds=job_type.reuse,
+        reuse_seconds=job_type.reuse or 0,
         depends_on=tuple(dict.fromkeys(options.depends_on)),
         runs_anyway=options.on_dependency_failure == "run",
         marks={"hook": True, **marks} if job_type.on_failure else marks,
@@ -184,7 +184,7 @@ def enqueue(redis: Redis, job: NewJob) -> str:
             seconds,
             "" if job.due is None else job.due,
             int(job.fresh),
-            utcformat(now - timedelta(seconds=job.reuse_seconds)),
+            utcformat(now - timedelta(seconds=job.reuse_seconds)) if job.reuse_seconds else "",
             job.ttl,
             RQ_KEY_PREFIX,
             utcformat(now),

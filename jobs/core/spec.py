@@ -50,8 +50,8 @@ class JobType:
     """One kind of job. `name` is `capability.verb`; times are in seconds.
 
     `public` types can be started by clients. `describe` names the arguments that stand in dashboards: never personal
-    data. `on_failure` runs once when a job has failed for good, also when its worker died. With
-    `reuse`, an equal request joins the job that waits or runs, or gets one that completed less than so long ago. With
+    data. `on_failure` runs once when a job has failed for good, also when its worker died. With `reuse`, an equal
+    request joins the job that waits or runs, or gets one that completed less than so long ago: none, with 0. With
     `every`, the scheduler starts it that often, with default arguments and for no client.
     """
 
@@ -66,7 +66,7 @@ class JobType:
     public: bool = False
     describe: tuple[str, ...] = ()
     on_failure: FailureHook | None = None
-    reuse: int = 0
+    reuse: int | None = None
     every: int = 0
 
     @property
@@ -96,7 +96,7 @@ def job(
     public: bool = False,
     describe: tuple[str, ...] = (),
     on_failure: FailureHook | None = None,
-    reuse: int = 0,
+    reuse: int | None = None,
     every: int = 0,
 ) -> Callable[[JobFunction], JobFunction]:
     """Declare a function `(ctx, args) -> result` as a job type. See `JobType` for the settings.

@@ -247,6 +247,10 @@ def _reusable(connection: Connection, new: NewWork) -> Taken | None:
     if newest is None:
         return None
     ended_at = utc(newest.ended_at)
-    fresh = ended_at is not None and (datetime.now(UTC) - ended_at).total_seconds() <= new.reuse_seconds
+    fresh = (
+        new.reuse_seconds > 0  # without it never: by a clock ahead of ours the end is yet to come
+        and ended_at is not None
+        and (datetime.now(UTC) - ended_at).total_seconds() <= new.reuse_seconds
+    )
     usable = newest.state == OPEN or (newest.state == COMPLETED and fresh)
     return Taken(str(newest.id), str(newest.state)) if usable else None

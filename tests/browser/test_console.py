@@ -128,7 +128,7 @@ def test_the_service_page_shows_the_models_circuit_breaker(redis: Redis, tmp_pat
     for address in serve(redis, tmp_path, llm_url=config.llm_url, llm_model="small"):
         page.open(f"{address}/#/service", "document.querySelector('main h2')")
         page.wait_for("document.querySelector('main').textContent.includes('small')")
-        assert "closed" in page.text() or "闭合" in page.text()
+        assert "127.0.0.1:9 closed" in page.text() or "127.0.0.1:9 闭合" in page.text()
         for _ in range(config.breaker_failures):
             with gate.enter("local") as granted:
                 granted.outcome = "failed"

@@ -8,9 +8,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from jobs.agents import BATCH, CALL, MAX_CALLS, BatchArgs, CallArgs, deadline_in, outcomes
 from jobs.agents import AgentCall as CheckedCall
+from jobs.calling import NoModel
 from jobs.core.spec import QueueName
 from jobs.core.view import JobView
 from jobs.domain.agents import AGENTS, Agent, get_agent
+from jobs.providers.model_gate import CircuitOpen
 from webapp.api.jobs import MAX_WAIT_SECONDS, ListQuery
 from webapp.api.users import UserId
 from webapp.errors import problem
@@ -34,6 +36,7 @@ from webapp.shapes import agents as shapes
 bp = APIBlueprint("agents", __name__, abp_tags=[Tag(name="agents", description="Named prompts")])
 
 MAX_DEADLINE = 24 * 3600
+_STATUSES = {NoModel.code: 503, CircuitOpen.code: 503}  # of calls that failed since there is nobody to ask
 Called = Answer[shapes.AgentReply] | Accepted[shapes.CallStarted] | ProblemAnswer
 
 
@@ -55,7 +58,10 @@ class CallOptions(BaseModel):
 
 
 class CallBody(CallOptions):
-    """`input` as the agent's schema says; `wait`: answer with the output if it comes in so many seconds, 30 at most."""
+    """`input` as the agent's schema says; `wait`: answer with the output if it comes in so many seconds.
+
+    More than 30 count as 30.
+    """
 
     input: dict[str, Any]
     wait: float = Field(default=5, ge=0, allow_inf_nan=False)
@@ -97,7 +103,7 @@ def list_agents() -> Answer[shapes.Agents]:
 
 
 @bp.post("/agents/<string:agent>/call")
-@describe(sends=("X-Task-ID", "X-Model-Name"), problems=(502,))
+@describe(sends=("X-Task-ID", "X-Model-Name"), problems=(502, 503))
 def call_agent(path: AgentPath, body: CallBody) -> Called:
     """Ask an agent; answer with its output if it comes within `wait` seconds, else with 202."""
     given = fitting(get_agent(path.agent).input, body.input, "input")
@@ -148,7 +154,8 @@ def _answer(view: JobView, agent: str) -> Answer[shapes.AgentReply] | ProblemAns
         code, message = (
             (view.error.code, view.error.message) if view.error else (view.state, "The call has not completed.")
         )
-        failed = problem(502, code, message, task_id=view.id, links=job_links(view.id))
+        failed = problem(_STATUSES.get(code, 502), code, message, task_id=view.id, links=job_links(view.id))
+        failed.headers.pop("Retry-After", None)  # the soon of other 503s is too soon for a model that is not there
         failed.headers["X-Task-ID"] = view.id
         return failed
     reply: Answer[Any] = Answer({"agent": agent, **view.result, "task_id": view.id, "links": job_links(view.id)})

@@ -42,7 +42,7 @@ Version = Annotated[int, Field(ge=1, le=MAX_VERSION)]
 
 Write = Answer[shapes.CanvasWritten] | Created[shapes.CanvasWritten]
 
-reads = describe(takes=("If-None-Match",), sends=("ETag",))
+reads = describe(takes=("If-Match", "If-None-Match"), sends=("ETag",))
 writes = describe(takes=("If-Match", "If-None-Match"), sends=("ETag",))
 puts = describe(takes=("If-Match", "If-None-Match"), sends=("ETag",), problems=(409,))
 
@@ -138,7 +138,9 @@ def list_versions(path: CanvasPath, query: ListQuery) -> Answer[shapes.CanvasVer
     before = decode_cursor(query.cursor, _version)
     page = _store().versions(g.tenant, path.name, before=before, limit=limit)
     cursor = encode_cursor(page[-1].version) if len(page) == limit else None
-    return Answer(shapes.CanvasVersions(versions=[canvas_json(version) for version in page], next_cursor=cursor))
+    return Answer(
+        shapes.CanvasVersions(versions=[canvas_json(each, each.version) for each in page], next_cursor=cursor)
+    )
 
 
 @bp.post("/canvases/<string:name>/restore")
@@ -209,13 +211,13 @@ def delete_edge(path: EdgePath) -> NoContent:
 def generate_review(body: ReviewArgs) -> Accepted[shapes.ReviewStarted]:
     """Have a review of a canvas made: questions about the nodes that are not understood yet."""
     app = offstage()
-    job_id = start_review(app.services, app.client, g.tenant, body, stable_id())
-    return accepted(job_id, status="scheduled", message=f"Review canvas generation for '{body.canvas_name}' scheduled")
+    view = start_review(app.services, app.client, g.tenant, body, stable_id())
+    status = "paused" if view.state == "paused" else "scheduled"
+    return accepted(view.id, status=status, message=f"Review canvas generation for '{body.canvas_name}' {status}")
 
 
-def canvas_json(canvas: CanvasInfo) -> shapes.Canvas:
-    """Return a canvas, or one of its versions, as its owner sees it. `size` is in bytes."""
-    link = url_for("canvases.get_canvas", name=canvas.name)
+def canvas_json(canvas: CanvasInfo, version: int | None = None) -> shapes.Canvas:
+    """Return a canvas, or that version of it, as its owner sees it. `size` is in bytes."""
     return {
         "name": canvas.name,
         "version": canvas.version,
@@ -226,7 +228,14 @@ def canvas_json(canvas: CanvasInfo) -> shapes.Canvas:
         "created_at": canvas.created_at.isoformat(),
         "updated_at": canvas.updated_at.isoformat(),
         "deleted_at": canvas.deleted_at.isoformat() if canvas.deleted_at else None,
-        "links": {"self": link, "versions": f"{link}/versions"},
+        "links": _links(canvas.name, version),
+    }
+
+
+def _links(name: str, version: int | None = None) -> shapes.CanvasLinks:
+    return {
+        "self": url_for("canvases.get_canvas", name=name, version=version),
+        "versions": url_for("canvases.list_versions", name=name),
     }
 
 
@@ -241,10 +250,8 @@ def _store() -> CanvasStore:
 
 
 def _written(name: str, written: Written) -> Write:
-    link = url_for("canvases.get_canvas", name=name)
-    links = shapes.CanvasLinks(self=link, versions=f"{link}/versions")
-    body = shapes.CanvasWritten(name=name, version=written.version, links=links)
-    return with_etag(Created(body, link) if written.created else Answer(body), written.etag)
+    body = shapes.CanvasWritten(name=name, version=written.version, links=_links(name))
+    return with_etag(Created(body, body["links"]["self"]) if written.created else Answer(body), written.etag)
 
 
 def _item(name: str, kind: Kind, item_id: str) -> Kept[Any]:

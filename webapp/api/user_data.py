@@ -56,7 +56,7 @@ def get_export(path: ExportPath) -> Answer[shapes.Export]:
 
 
 @bp.get("/exports/<string:export_id>/file")
-@describe(problems=(409,))
+@describe(takes=("If-Match",), problems=(409,))
 def get_export_file(path: ExportPath) -> File:
     """Return the file of an export."""
     services, opened = offstage().services, ExitStack()

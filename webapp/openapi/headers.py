@@ -20,9 +20,9 @@ TAKEN = {
         minLength=1,
         maxLength=MAX_KEY_CHARS,
     ),
-    "If-Match": _taken("If-Match", "Only if the canvas is as one of these ETags says; `*`: only if there is one."),
+    "If-Match": _taken("If-Match", "Only if the file is as one of these ETags says; `*`: only if there is one."),
     "If-None-Match": _taken(
-        "If-None-Match", "Only if the canvas is not as one of these ETags says; `*`: only if there is none."
+        "If-None-Match", "Only if the file is not as one of these ETags says; `*`: only if there is none."
     ),
     "Last-Event-ID": _taken("Last-Event-ID", "The id of the last event received; it goes before `after`."),
 }

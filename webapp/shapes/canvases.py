@@ -19,7 +19,7 @@ class CanvasFile(TypedDict):
 
 
 class CanvasLinks(TypedDict):
-    """A canvas's file, and its versions."""
+    """The file of a canvas, or of this version of it; and its versions."""
 
     self: str
     versions: str
@@ -63,7 +63,7 @@ class CanvasVersions(TypedDict):
 
 
 class ReviewStarted(Started):
-    """A review that is being made."""
+    """A review that is being made; `paused` if it is one that was joined, and waits to be resumed."""
 
-    status: Literal["scheduled"]
+    status: Literal["scheduled", "paused"]
     message: str

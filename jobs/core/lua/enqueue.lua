@@ -4,8 +4,9 @@
 -- dependency that is no job of this tenant, and nothing was done.
 -- KEYS: the job's hash, its queue, the set of queues, the queue's scheduled jobs, the tenant's jobs, the queue's
 -- tenants, the fingerprint's job (or the job's hash again, for none). ARGV: id, tenant, now (seconds), when it is due
--- (seconds, or '' for now), '1' to start anew what is there, the time (ISO) before which a completed job is stale, seconds
--- to keep the fingerprint, prefix, now (ISO), how many jobs it depends on, their ids, then the hash's fields and values.
+-- (seconds, or '' for now), '1' to start anew what is there, the time (ISO) before which a completed job is stale ('' if
+-- it always is), seconds to keep the fingerprint, prefix, now (ISO), how many jobs it depends on, their ids, then the
+-- hash's fields and values.
 --@include fair.lua
 --@include shrink.lua
 --@include place.lua
@@ -20,7 +21,8 @@ local prefix, iso, parents = ARGV[8], ARGV[9], {unpack(ARGV, 11, 10 + ARGV[10])}
 if reusable and ARGV[5] ~= '1' then
   local there = redis.call('GET', KEYS[7])
   local job = there and redis.call('HMGET', prefix .. ':job:' .. there, 'status', 'ended_at') or {}
-  if LIVE[job[1]] or (job[1] == 'finished' and job[2] and job[2] >= ARGV[6]) then return there end
+  local fresh = ARGV[6] ~= '' and job[1] == 'finished' and job[2] and job[2] >= ARGV[6]
+  if LIVE[job[1]] or fresh then return there end
 end
 local unknown = unknown_parent(prefix, tenant, parents)
 if unknown then return {unknown} end

@@ -6,12 +6,13 @@ Members that the specification does not know are left alone.
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from jobs.domain.canvas.errors import InvalidCanvas
-from jobs.domain.faults import Fault, first_errors
+from jobs.domain.faults import MAX_FAULTS, Fault, first_errors
 
 MAX_NODES = 10_000
 MAX_EDGES = 20_000
@@ -121,8 +122,9 @@ def check_canvas(data: Any) -> None:
     if not isinstance(data, dict):
         raise InvalidCanvas([Fault("body", "a canvas is a JSON object")])
     faults = [*_crowded(data, "body"), *_list_faults(data, "nodes"), *_list_faults(data, "edges")]
-    if not faults:
-        faults = list(_between(data.get("nodes", []), data.get("edges", [])))
+    lists = [data.get(kind, []) for kind in LIMITS]
+    if all(isinstance(items, list) for items in lists):
+        faults += islice(_between(*map(_objects, lists)), MAX_FAULTS)
     if faults:
         raise InvalidCanvas(faults)
 
@@ -168,19 +170,26 @@ def _fault(reason: str, loc: Sequence[int | str], message: str, kind: Kind, root
     return Fault(path.lstrip(".") or "body", message.removeprefix("Value error, "))
 
 
+def _objects(items: Sequence[Any]) -> list[Mapping[str, Any]]:
+    return [item if isinstance(item, dict) else {} for item in items]
+
+
 def _between(nodes: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any]]) -> Iterator[Fault]:
-    """Yield what is wrong between items that are each right."""
-    for kind, items in (("nodes", nodes), ("edges", edges)):
-        count = Counter(item["id"] for item in items)
+    """Yield what is wrong between items, whatever else is wrong with each."""
+    node_ids, edge_ids = _count_ids(nodes), _count_ids(edges)
+    for kind, items, count in (("nodes", nodes, node_ids), ("edges", edges, edge_ids)):
         for index, item in enumerate(items):
-            if count[item["id"]] > 1:
+            if isinstance(item_id := item.get("id"), str) and count[item_id] > 1:
                 yield Fault(f"{kind}[{index}].id", "another one has this id")
-    node_ids = {node["id"] for node in nodes}
     for index, edge in enumerate(edges):
         yield from _loose_ends(edge, node_ids, f"edges[{index}].")
 
 
+def _count_ids(items: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    return Counter(item_id for item in items if isinstance(item_id := item.get("id"), str))
+
+
 def _loose_ends(edge: Mapping[str, Any], node_ids: Collection[str], root: str) -> Iterator[Fault]:
     for end in ("fromNode", "toNode"):
-        if edge[end] not in node_ids:
+        if isinstance(node_id := edge.get(end), str) and node_id not in node_ids:
             yield Fault(f"{root}{end}", "there is no such node")

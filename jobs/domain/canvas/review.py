@@ -37,6 +37,17 @@ _CARD_GAP, _ROW_GAP = 30, 80
 _NOTE_COLOR = "2"  # orange
 _EXCERPT_CHARS = 60
 
+# Why a node has no question, by the code of its error.
+_REASONS_ZH = {
+    "provider_unavailable": "无法连接语言模型，或语言模型出错",
+    "provider_timeout": "语言模型没有及时回答",
+    "provider_busy": "语言模型太忙",
+    "provider_nonsense": "语言模型的回答无法读取",
+    "provider_refused": "语言模型拒绝了这个请求",
+    "answer_unfit": "语言模型的回答不符合要求的格式",
+    "circuit_open": "语言模型接连出错，暂停调用",
+}
+
 
 @dataclass(frozen=True)
 class Card:
@@ -96,22 +107,24 @@ def lay_out(
     source: str,
     day: date,
     questions: Sequence[tuple[Card, Sequence[str]]],
-    failures: Sequence[tuple[Card, str]] = (),
+    failures: Sequence[tuple[Card, str, str]] = (),
     unreadable: Sequence[Card] = (),
 ) -> str:
     """Return a review as a canvas file: a row for each node, with its copy at the left, a card for each question tied
-    to it, and beside that an empty one for the answer; then those without questions, and why.
+    to it, and beside that an empty one for the answer; then those without questions, and why: of `failures` by the code
+    and the English text of the error.
 
     No card covers another.
     """
-    cards = [*(card for card, _ in [*questions, *failures]), *unreadable]
+    cards = [*(card for card, _ in questions), *(card for card, _, _ in failures), *unreadable]
     chinese = any(map(is_han, source + "".join(card.text[:200] for card in cards)))
     sheet = _Sheet({card.id for card in cards})
     sheet.note(_title(source, day, sum(len(asked) for _, asked in questions), chinese))
     for card, asked in questions:
         sheet.row(card, asked)
     no_text = "没有文字" if chinese else "no text"
-    if without := [*failures, *((card, no_text) for card in unreadable)]:
+    failed = [(card, _reason(code, message, chinese)) for card, code, message in failures]
+    if without := [*failed, *((card, no_text) for card in unreadable)]:
         sheet.note(_without(without, chinese), _NOTE_COLOR)
     return write_canvas(sheet.nodes, sheet.edges)
 
@@ -170,7 +183,8 @@ def _card(node: Mapping[str, Any]) -> Card:
 def _why_nothing(cards: Sequence[Card], colors: Sequence[str] | None) -> str:
     if cards:
         return "None of these nodes has a text to ask about."
-    which = f"of the colours {', '.join(colors)}" if colors else "red (1) or purple (6)"
+    wanted = colors or TO_REVIEW
+    which = "red (1) or purple (6)" if set(wanted) == set(TO_REVIEW) else f"of the colours {', '.join(wanted)}"
     return f"No node of this canvas is {which}. Choose others by `colors` or `node_ids`."
 
 
@@ -186,6 +200,10 @@ def _title(source: str, day: date, number: int, chinese: bool) -> str:
 def _without(failures: Sequence[tuple[Card, str]], chinese: bool) -> str:
     head = "以下节点没有问题：" if chinese else "These nodes have no questions:"
     return "\n".join([f"**{head}**", *(f"- {card.excerpt}: {why}" for card, why in failures)])
+
+
+def _reason(code: str, message: str, chinese: bool) -> str:
+    return _REASONS_ZH.get(code, f"出错（{code}）") if chinese else message
 
 
 def _height(text: str, width: int = WIDTH) -> int:

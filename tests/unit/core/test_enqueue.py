@@ -100,6 +100,8 @@ def test_a_request_of_the_same_fingerprint_joins_while_the_first_lives(fake_redi
     assert enqueue(fake_redis, replace(same, id="j3", tenant="other")) == "j3"
     assert enqueue(fake_redis, replace(same, id="j4", fresh=True)) == "j4"
     now = utcformat(datetime.now(UTC))
+    fake_redis.hset("rq:job:j4", mapping={"status": "finished", "ended_at": "2100-01-01T00:00:00.000000Z"})
+    assert enqueue(fake_redis, replace(same, id="j5", reuse_seconds=0)) == "j5"  # by whatever clock it has ended
     for status, ended, joined in [
         ("started", "", True),
         ("finished", now, True),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -97,6 +98,39 @@ def test_what_is_fatal_for_one_call_is_not_tried_with_the_others(
     assert model.asked.total() <= 2 * services.config.agent_concurrency
 
 
+def test_without_a_model_the_calls_that_need_none_are_answered(redis: Redis, sqlite_database: Database) -> None:
+    """What is fatal for the others of their batch does not touch them."""
+    services = engine_services(redis, database=sqlite_database)
+    web = create_app(services=services).test_client()
+    needing = {"agent": "assistant", "input": {"prompt": "x"}}
+    other = {"agent": "summarize", "input": {"text": "水在零度结冰。"}}
+    task = web.post("/agents/batch", json={"calls": [needing, other, needing, other]}).get_json()["task_id"]
+    run_jobs(services)
+    found = web.get(f"/agents/batch/{task}").get_json()["results"]
+    assert [one["error"]["code"] for one in found[::2]] == ["no_model", "no_model"]
+    assert [one["answer"]["model"] for one in found[1::2]] == ["built-in", "built-in"]
+
+
+def test_a_call_without_a_model_to_ask_is_unavailable(redis: Redis, sqlite_database: Database) -> None:
+    """It is no fault of an upstream server; the text says what to set."""
+    services = engine_services(redis, database=sqlite_database)
+    web = create_app(services=services).test_client()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(call, web, wait=30)
+        while not waiting.done():
+            run_jobs(services)
+    refused = waiting.result()
+    assert (refused.status_code, refused.get_json()["code"]) == (503, "no_model")
+    assert "LLM_URL" in refused.get_json()["detail"]
+    assert "Retry-After" not in refused.headers
+
+
+def test_a_thousand_calls_may_bring_long_texts(web: FlaskClient) -> None:
+    """A body of calls is as large as one of jobs may be, not as other JSON."""
+    accepted = batch(web, *("茶" * 4000 for _ in range(1000)))
+    assert (accepted.status_code, accepted.get_json()["total"]) == (202, 1000)
+
+
 def test_results_come_in_pages(web: FlaskClient, services: Services) -> None:
     task = batch(web, "a", "b", "c").get_json()["task_id"]
     run_jobs(services)
@@ -184,5 +218,33 @@ def test_one_odd_answer_is_the_failure_of_one_call(
     assert found["results"][1]["error"]["code"] == "answer_unfit"
 
 
-def test_a_text_of_white_space_is_none(web: FlaskClient) -> None:
-    assert call(web, "summarize", text=" \n \n").status_code == 422
+@pytest.mark.parametrize(
+    ("agent", "given"),
+    [
+        ("summarize", {"text": " \n \n"}),
+        ("translate", {"text": "x", "language": " \u3000"}),
+        ("explain", {"text": "x", "audience": " "}),
+    ],
+)
+def test_a_text_of_white_space_is_none(web: FlaskClient, agent: str, given: dict[str, str]) -> None:
+    assert call(web, agent, **given).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [(["一", " ", "2", "3", "4", "5"], ["一", "2"]), (["", " one ", ""], ["one"]), (["", ""], None)],
+)
+def test_no_more_questions_come_than_were_asked_for_and_no_blank_ones(
+    web: FlaskClient, services: Services, model: ModelServer, written: list[str], kept: list[str] | None
+) -> None:
+    """One by one and in a batch; without any question the answer is unfit."""
+    model.answer = lambda message: json.dumps({"questions": written})
+    asked = {"agent": "review-questions", "input": {"text": "极限", "count": 2}}
+    one = call(web, **{"agent": asked["agent"], **asked["input"]}).get_json()["task_id"]
+    many = web.post("/agents/batch", json={"calls": [asked]}).get_json()["task_id"]
+    run_jobs(services)
+    alone, among = web.get(f"/jobs/{one}").get_json(), web.get(f"/agents/batch/{many}").get_json()["results"][0]
+    for found in (alone["result"], among["answer"]):
+        assert (found and found["output"]["questions"]) == kept
+    for error in (alone["error"], among["error"]):
+        assert (error and error["code"]) == (None if kept else "answer_unfit")

@@ -55,6 +55,20 @@ def test_a_reader_who_has_it_already_gets_304(web: FlaskClient) -> None:
         assert web.get(place, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
+def test_a_read_can_ask_for_the_version_that_its_client_knows(web: FlaskClient) -> None:
+    """Another one is refused, without its content."""
+    for place in (PLACE, f"{PLACE}/nodes/{FIRST}"):
+        etag = web.get(place).headers["ETag"]
+        for wanted in (etag, "*", f'"other", {etag}'):
+            assert web.get(place, headers={"If-Match": wanted}).status_code == 200
+        assert web.get(place, headers={"If-Match": etag, "If-None-Match": etag}).status_code == 304
+        refused = web.get(place, headers={"If-Match": '"other"'})
+        assert (refused.status_code, refused.mimetype) == (412, "application/problem+json")
+        assert refused.get_json()["code"] == "precondition_failed"
+        head = web.head(place, headers={"If-Match": '"other"'})
+        assert (head.status_code, head.data) == (412, b"")
+
+
 def test_a_write_can_ask_for_the_version_that_its_client_knows(web: FlaskClient) -> None:
     """`If-Match` on each kind of write; nothing is changed by one that is refused."""
     old = web.get(PLACE).headers["ETag"]
@@ -157,6 +171,9 @@ def test_versions_are_listed_read_and_restored_also_of_a_deleted_canvas(web: Fla
     listed = web.get(f"{PLACE}/versions").get_json()["versions"]
     assert [(version["version"], version["nodes"]) for version in listed] == [(2, 4), (1, 5)]
     assert listed[0]["deleted_at"]
+    for version in listed:
+        kept = web.get(version["links"]["self"])
+        assert (kept.headers["ETag"], len(kept.data)) == (version["etag"], version["size"])
     assert web.get(f"{PLACE}?version=1").data == OBSIDIAN.encode()
     restored = web.post(f"{PLACE}/restore", json={"version": 1})
     assert (restored.status_code, restored.get_json()["version"]) == (201, 3)

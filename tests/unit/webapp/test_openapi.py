@@ -137,8 +137,8 @@ def test_conditions_and_places_in_streams_are_parameters(document: dict[str, Any
     def taken(name: str) -> set[str]:
         return {each["$ref"].rpartition("/")[2] for each in described[name]["parameters"] if "$ref" in each}
 
-    assert taken("PUT /canvases/{name}") == {"If-Match", "If-None-Match"}
-    assert taken("GET /canvases/{name}") == {"If-None-Match"}
+    for method in ("PUT", "GET"):
+        assert taken(f"{method} /canvases/{{name}}") == {"If-Match", "If-None-Match"}
     assert taken("GET /jobs/{job_id}/events") == {"Last-Event-ID"}
     assert "412" in described["PUT /canvases/{name}"]["responses"]
     assert "304" in described["GET /canvases/{name}"]["responses"]

@@ -110,13 +110,42 @@ def test_a_request_can_choose_other_colours_or_nodes_and_how_many_questions(
     assert {edge["fromNode"] for edge in canvas["edges"]} == {"c"}
 
 
-def test_an_equal_request_joins_the_one_that_is_under_way(web: FlaskClient) -> None:
-    """Whatever the order of its colours, with and without the extension; another one is another job."""
+@pytest.mark.parametrize(
+    ("first", "equal", "other"),
+    [
+        ({}, {"colors": ["6", "1"], "questions_per_node": 2, "canvas_name": "微积分.canvas"}, {"colors": ["1"]}),
+        ({"colors": ["#FF0000", "3"]}, {"colors": ["3", "#ff0000", "#Ff0000"]}, {"colors": ["#ff0000"]}),
+        ({"node_ids": ["a", "b"]}, {"node_ids": ["b", "a", "b"]}, {"node_ids": ["a"]}),
+    ],
+    ids=["the default written out", "colours", "nodes"],
+)
+def test_an_equal_request_joins_the_one_that_is_under_way(
+    web: FlaskClient, first: dict[str, Any], equal: dict[str, Any], other: dict[str, Any]
+) -> None:
+    """Whatever the order, the repetitions and the letter case of what it names; another one is another job."""
+    put(web, node("a", "A"), node("b", "B", "#ff0000"))
+    started, joined, another = (generate(web, **body).get_json()["task_id"] for body in (first, equal, other))
+    assert joined == started
+    assert another != started
+
+
+def test_a_request_gets_no_review_of_what_the_canvas_was(web: FlaskClient, services: Services) -> None:
+    """An equal one that has ended, however shortly before, is not joined."""
+    put(web, node("a", "old"))
+    reviewed(web, services)
+    put(web, node("a", "new"))
+    result, canvas = reviewed(web, services)
+    assert result["review_canvas_name"].endswith("-2")
+    assert "new" in [each["text"] for each in canvas["nodes"]]
+
+
+def test_a_request_that_joins_a_paused_review_is_told_so(web: FlaskClient) -> None:
     put(web, node("a", "A"))
-    first = generate(web, colors=["1", "6"]).get_json()["task_id"]
-    joined = web.post(GENERATE, json={"colors": ["6", "1"], "canvas_name": "微积分.canvas"})
-    assert joined.get_json()["task_id"] == first
-    assert generate(web, colors=["1"]).get_json()["task_id"] != first
+    task_id = generate(web).get_json()["task_id"]
+    web.post(f"/jobs/{task_id}/pause")
+    joined = generate(web).get_json()
+    assert (joined["task_id"], joined["status"]) == (task_id, "paused")
+    assert joined["message"] == "Review canvas generation for '微积分' paused"
 
 
 def test_partial_failures_are_listed_on_the_canvas_and_in_the_result(web: FlaskClient, services: Services) -> None:
@@ -128,7 +157,7 @@ def test_partial_failures_are_listed_on_the_canvas_and_in_the_result(web: FlaskC
     assert failures == {"bad": "provider_refused", "pdf": "not_readable"}
     assert (result["node_count"], result["question_count"]) == (3, 2)
     listed = canvas["nodes"][-1]["text"]
-    assert "fail 导数" in listed
+    assert "fail 导数: 语言模型拒绝了这个请求" in listed
     assert "讲义.pdf: 没有文字" in listed
 
 

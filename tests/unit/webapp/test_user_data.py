@@ -118,6 +118,16 @@ def test_a_second_run_writes_nothing_twice_and_leaves_no_file(services: Services
     assert len(list(services.blobs.list())) == 1
 
 
+def test_a_file_that_is_not_the_one_that_is_wanted_is_a_problem(services: Services, web: FlaskClient) -> None:
+    """As `If-Match` says; the answer does not hold the file."""
+    started = web.post("/users/1/export", json={}).get_json()
+    run_jobs(services)
+    for address in (started["file"], "/console/console.css"):
+        refused = web.get(address, headers={"If-Match": '"other"'})
+        assert (refused.status_code, refused.get_json()["code"]) == (412, "precondition_failed")
+        assert web.get(address, buffered=True).status_code == 200
+
+
 def test_an_export_that_was_left_without_a_job_is_written_all_the_same(services: Services, web: FlaskClient) -> None:
     started = web.post("/users/1/export", json={}).get_json()
     services.redis.flushall()

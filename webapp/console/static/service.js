@@ -33,7 +33,7 @@ const BREAKER_CLASS = { closed: "ok", half_open: "running", open: "failed" };
 const model_ = (answer) => [el("h2", {}, t("Language model")), answer.error ? wrong(answer)
   : !answer.model ? el("p", { className: "faint" }, t("None is set up: answers are built in."))
   : el("p", {}, answer.model, " · ", t("calls"), ` ${answer.running}/${answer.limit}`, " · ", t("waiting"), ` ${answer.waiting}`, " · ",
-    t("circuit breaker"), " ", state(BREAKER_CLASS[answer.breaker], t(answer.breaker)),
+    t("circuit breaker"), ` ${answer.endpoint} `, state(BREAKER_CLASS[answer.breaker], t(answer.breaker)),
     answer.tries_in ? ` ${t("tries again in")} ${Math.round(answer.tries_in)} ${t("seconds")}` : "")];
 
 const stats_ = (answer) => [el("h2", {}, t("Job types")), answer.error ? wrong(answer) : table(

@@ -106,6 +106,26 @@ def test_ids_are_there_once() -> None:
     CanvasFile.parse(json.dumps({"nodes": [NODE], "edges": [EDGE | {"id": "a"}]}).encode())
 
 
+def test_faults_of_all_kinds_are_named_together() -> None:
+    """Of types, of ids and of ends: who mends one need not come back for the next. What has no id is no end."""
+    nodes = [NODE, NODE | {"width": "wide"}, NODE | {"id": 5}, 7]
+    edges = [EDGE | {"toNode": "z", "label": 1}, EDGE | {"fromNode": 5}, None]
+    assert sorted(faults_of({"nodes": nodes, "edges": edges})) == [
+        "edges[0].id",
+        "edges[0].label",
+        "edges[0].toNode",
+        "edges[1].fromNode",
+        "edges[1].id",
+        "edges[2]",
+        "nodes[0].id",
+        "nodes[1].id",
+        "nodes[1].width",
+        "nodes[2].id",
+        "nodes[3]",
+    ]
+    assert list(faults_of({"nodes": {}, "edges": [EDGE]})) == ["nodes"]
+
+
 def test_only_the_first_faults_are_listed_and_nothing_is_echoed() -> None:
     """The answer is short however bad the file is."""
     huge = {"nodes": [NODE | {"id": str(n), "color": "x" * 10_000, "type": "y" * 10_000} for n in range(100)]}

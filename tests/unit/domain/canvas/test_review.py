@@ -64,7 +64,7 @@ def test_no_card_covers_another_and_each_question_is_tied_to_its_node(
 ) -> None:
     """Whatever the texts: the file is a canvas, with the nodes' own ids, and one edge from a node to each question."""
     questions = [(Card(f"n{index}", "text", text, "6"), found) for index, (text, found) in enumerate(asked)]
-    failures = [(Card(f"f{index}", "text", text), why) for index, (text, why) in enumerate(failed)]
+    failures = [(Card(f"f{index}", "text", text), "x", why) for index, (text, why) in enumerate(failed)]
     file = CanvasFile.parse(lay_out(source, DAY, questions, failures).encode())
     by_id = {card["id"]: card for card in list(file.items("nodes"))}
     for one, other in combinations(list(file.items("nodes")), 2):
@@ -97,17 +97,20 @@ def test_a_card_is_as_tall_as_its_text_and_chinese_is_wider() -> None:
 
 
 def test_failures_are_listed_on_a_card_of_their_own_in_the_language_of_the_canvas() -> None:
-    failures, unreadable = [(Card("a", "text", "很长的笔记" * 50), "模型没有回答")], [Card("b", "file", "")]
+    why = "provider_timeout", "The service did not answer in time."
+    failures, unreadable = [(Card("a", "text", "很长的笔记" * 50), *why)], [Card("b", "file", "")]
     listed = json.loads(lay_out("微积分", DAY, [], failures, unreadable))["nodes"][-1]
     lines = listed["text"].split("\n")
     assert lines[0] == "**以下节点没有问题：**"
     assert lines[1].startswith("- 很长的笔记")
-    assert lines[1].endswith("…: 模型没有回答")
+    assert lines[1].endswith("…: 语言模型没有及时回答")
     assert len(lines[1]) < 90
     assert lines[2] == "- (file): 没有文字"
-    english = json.loads(lay_out("calculus", DAY, [], [], unreadable))["nodes"]
+    other = json.loads(lay_out("微积分", DAY, [], [(Card("a", "text", "x"), "odd", "Odd.")]))["nodes"][-1]["text"]
+    assert other.endswith("- x: 出错（odd）")
+    english = json.loads(lay_out("calculus", DAY, [], [(Card("a", "text", "x"), *why)], unreadable))["nodes"]
     assert english[0]["text"].startswith("# Review of calculus\n2026-01-31, 0 questions.")
-    assert english[1]["text"].startswith("**These nodes have no questions:**")
+    assert english[1]["text"].startswith("**These nodes have no questions:**\n- x: The service did not answer in time.")
 
 
 def test_ids_follow_from_the_nodes_and_never_meet_one_of_theirs() -> None:
