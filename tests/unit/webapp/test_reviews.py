@@ -204,6 +204,7 @@ def test_a_job_that_runs_again_asks_nothing_twice_and_finds_its_canvas(
 ) -> None:
     """Though its last step was lost, and the source was changed meanwhile."""
     put(web, *(node(str(number), f"第 {number} 课") for number in range(15)))
+    model.seconds = 0.2  # long enough for the calls to meet
     ctx = JobContext(job_id="j1", tenant=LOCAL_TENANT, attempt=1, services=services, client=job_client(services))
     first = review(ctx, ReviewArgs(canvas_name="微积分"))
     services.redis.hdel(keys.steps(LOCAL_TENANT, "j1"), "ask", "write")
