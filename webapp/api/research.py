@@ -28,6 +28,7 @@ from webapp.responses import (
     accepted,
     decode_cursor,
     encode_cursor,
+    header_value,
     row_id,
 )
 from webapp.shapes import research as shapes
@@ -126,7 +127,7 @@ def start_research(body: ResearchBody) -> Accepted[shapes.ResearchStarted] | Eve
     else:
         response = accepted(view.id, id=view.id, query=args.query, model=args.model, research=links(view.id))
     response.headers["X-Task-ID"] = view.id
-    response.headers["X-Model-Name"] = args.model
+    response.headers["X-Model-Name"] = header_value(args.model)
     return response
 
 
@@ -148,7 +149,7 @@ def get_research(path: ResearchPath) -> Answer[shapes.Research]:
     run = look(offstage(), g.tenant, path.research_id)
     response = Answer(run_json(run))
     response.headers["X-Task-ID"] = run.kept.id
-    response.headers["X-Model-Name"] = run.kept.model
+    response.headers["X-Model-Name"] = header_value(run.kept.model)
     return response
 
 

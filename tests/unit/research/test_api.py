@@ -102,6 +102,17 @@ def test_what_is_asked_for_is_accepted_and_done_offstage(client: FlaskClient, se
     }  # fmt: skip
 
 
+def test_a_model_of_any_name_is_named_in_the_header(make_desk: Callable[..., Desk]) -> None:
+    """Percent-encoded where a header could not hold it; bodies have it as it is."""
+    desk = make_desk(api_keys=ENTRY, llm_url="http://127.0.0.1:9", llm_model="小模型")
+    client = create_app(services=desk.services).test_client()
+    accepted = post(client)
+    task = accepted.json["task_id"]  # type: ignore[index]
+    for answer in (accepted, client.get(f"/research/{task}", headers=MINE)):
+        assert answer.headers["X-Model-Name"] == "%E5%B0%8F%E6%A8%A1%E5%9E%8B"
+        assert answer.json["model"] == "小模型"  # type: ignore[index]
+
+
 @pytest.mark.parametrize(
     "same",
     [
