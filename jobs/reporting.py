@@ -84,7 +84,6 @@ class Told:
     sources: list[Source]
     messages: list[str]
     at: datetime | None
-    has_ended: bool = False
 
 
 def what_was_told(redis: Redis, tenant: str, job_id: str) -> Told:
@@ -96,7 +95,7 @@ def what_was_told(redis: Redis, tenant: str, job_id: str) -> Told:
     said = [event.data.get("text") or event.data.get("message") for event in events if event.kind in _SAID]
     at = datetime.fromtimestamp(order(events[-1].id)[0] / 1000, UTC) if events else None
     messages = [message for message in dict.fromkeys(said) if message]
-    return Told(text, sources, messages, at, has_ended=bool(events) and events[-1].kind == "end")
+    return Told(text, sources, messages, at)
 
 
 class ReportWriter:

@@ -38,7 +38,7 @@ from jobs.providers.llm import Message
 from jobs.reporting import CAPABILITY, Limits, ReportWriter, allowance, what_was_told
 from jobs.searching import gather, start_searches
 from jobs.services import Services
-from jobs.stores.research import COMPLETED
+from jobs.stores.research import COMPLETED, ResearchNotFound
 
 RUN = "research.run"
 _ALWAYS = 10 * 366 * 24 * 3600  # seconds: a report is as good as it is old, while it is kept
@@ -130,15 +130,23 @@ def keep_partial(ctx: JobContext, args: ResearchArgs, failure: Failure) -> None:
     had = what_was_told(ctx.services.redis, ctx.tenant, ctx.job_id)
     code = "canceled" if failure.code == "canceled" else "failed"
     why = note(code, args.language, reason=failure.code)
-    text = had.text or head(args.query, args.language, extractive=False)
+    text = _without_tail(ctx, args, had.text) or head(args.query, args.language, extractive=False)
     report = f"{text.rstrip()}\n\n{tail(had.sources, [why], args.language)}"
     error = Note(code=failure.code, text=failure.message)
     content = Content(report=report, sources=had.sources, notes=[why], messages=had.messages, error=error)
-    ctx.services.research.end(ctx.tenant, ctx.job_id, code, content, title=args.query[:200], tokens=0)
-    if not had.has_ended:
+    if ctx.services.research.end(ctx.tenant, ctx.job_id, code, content, title=args.query[:200], tokens=0):
         live = LiveText(ctx)
         live.write(report)
         live.end()
+
+
+def _without_tail(ctx: JobContext, args: ResearchArgs, text: str) -> str:
+    """Return a text without the tail that it got when the research ended before: it was requeued, or this is told
+    twice."""
+    with suppress(ResearchNotFound):
+        if had := ctx.services.research.get(ctx.tenant, ctx.job_id).content:
+            return text.removesuffix(tail(had.sources, had.notes, args.language))
+    return text
 
 
 @job(RUN, queue="default", timeout=1800, reuse=_ALWAYS, on_failure=keep_partial)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from flask import Response
 
+from jobs.core.dependencies import is_untold
 from jobs.core.events import FROM_START, read_events
 from jobs.core.live_text import OUTPUT, cuts_of
 from jobs.core.view import JobNotFound, JobView
@@ -128,7 +129,8 @@ def events(app: Offstage, tenant: str, research_id: str, after: str) -> Response
     """
     run = look(app, tenant, research_id)
     redis = app.services.redis
-    if run.view and (not run.view.ended or read_events(redis, tenant, research_id, after, 1)):
+    under_way = run.view and (not run.view.ended or is_untold(redis, research_id))
+    if run.view and (under_way or read_events(redis, tenant, research_id, after, 1)):
         return app.streams.response(tenant, run.view, after)
     if after != FROM_START and read_events(redis, tenant, research_id, FROM_START, 1):
         return NoContent()
