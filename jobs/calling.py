@@ -5,6 +5,7 @@ within a minute, and its use is recorded once. A job whose call meets an open br
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -41,6 +42,8 @@ _backoff = wait_exponential_jitter(_FIRST_WAIT, _LONGEST_WAIT, jitter=0.25)
 _PATIENCE_SECONDS = 3600.0
 _TRIAL_SECONDS = 2.0  # to wait for what a call finds out that tries the endpoint now
 _LOST = "lost_tokens"
+_WAITED = "waited_for_the_endpoint"
+_WAITING = "Waiting for the language model, which does not answer: next try in {seconds} s."
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -63,8 +66,9 @@ class Call:
     """One call of a model. `key` is the same in every attempt of the job; `source` names the capability.
 
     With a `schema` the answer is JSON that follows it. While the breaker is open the job waits, up to `deadline`, in
-    seconds since 1970, or for an hour from its start. After the deadline nothing is tried again. `before_try` is called
-    when a try to write is about to begin, and may raise.
+    seconds since 1970, or for an hour from its start, and no longer than `patience` seconds in all its calls; `waiting`
+    is what its watchers are told. After the deadline nothing is tried again. `before_try` is called when a try to write
+    is about to begin, and may raise.
     """
 
     key: str
@@ -75,6 +79,8 @@ class Call:
     temperature: float = 0.0
     schema: Mapping[str, Any] | None = None
     deadline: float | None = None
+    patience: float | None = None
+    waiting: str = _WAITING
     before_try: Callable[[], object] | None = None
 
 
@@ -275,9 +281,11 @@ def _wait_for_the_endpoint(ctx: JobContext, call: Call, error: CircuitOpen) -> N
     Raises:
         CircuitOpen: it is not.
     """
-    seconds = error.retry_after or 1.0
+    seconds = math.ceil(error.retry_after or 1.0)
     deadline = call.deadline or ctx.created_at.timestamp() + _PATIENCE_SECONDS
-    if time.time() + seconds > deadline:
+    if time.time() + seconds > deadline or ctx.count(_WAITED) + seconds > (call.patience or math.inf):
         raise error
+    ctx.count(_WAITED, seconds)
+    ctx.say(call.waiting.format(seconds=seconds))
     log.info("job %s waits %.0f s for the model's endpoint", ctx.job_id, seconds)
     ctx.postpone(seconds)

@@ -19,7 +19,7 @@ from jobs.calling import Call, lost_tokens, write
 from jobs.core.events import PROGRESS, order, read_events
 from jobs.core.live_text import LiveText, pieces_of
 from jobs.domain.citations import CitedText, cited
-from jobs.domain.report_notes import note, told
+from jobs.domain.report_notes import WAITING, note, told
 from jobs.domain.reports import (
     SourceList,
     heading,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 CITED = "source"  # event: a source that the text names from here on
 CAPABILITY = "research"  # in the figures of usage
+_PATIENCE = 300.0  # seconds for which research waits in all for an endpoint that is down; then it goes on without
 MESSAGE = "message"  # event: how it goes, as progress tells it too
 _SAID = (MESSAGE, PROGRESS)
 _MARGIN = 1.25  # of estimated tokens: vocabularies differ by a fifth
@@ -179,7 +180,7 @@ class ReportWriter:
         messages = [Message("system", prompt[0]), Message("user", prompt[1])]
         try:
             allowed = self._allowed(messages)
-            call = Call(name, messages, CAPABILITY, self._user_id, allowed, deadline=self._limits.until)
+            call = model_call(name, messages, self._language, self._user_id, allowed, self._limits.until)
             completion = write(self._ctx, replace(call, before_try=partial(self._allowed, messages, allowed)), pen)
         except OutOfBudget as error:
             return note(error.code, self._language, question=question, budget=self._limits.tokens)
@@ -210,6 +211,19 @@ class ReportWriter:
         if not pen.cites:
             notes.append(note("uncited", self._language, question=question))
         return pen.end(notes, tokens)
+
+
+def model_call(
+    key: str,
+    messages: Sequence[Message],
+    language: Language,
+    user_id: str | None,
+    max_tokens: int,
+    until: float | None,
+) -> Call:
+    """Return a call for a report, for which no longer is waited than research has patience."""
+    waiting = WAITING[language]
+    return Call(key, messages, CAPABILITY, user_id, max_tokens, deadline=until, patience=_PATIENCE, waiting=waiting)
 
 
 def allowance(left: int | None, wanted: int, messages: Sequence[Message]) -> int:

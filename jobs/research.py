@@ -7,12 +7,13 @@ what is done is not done again after a pause, a retry or a crash.
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from pydantic import BaseModel
 
-from jobs.calling import Call, complete
+from jobs.calling import complete
 from jobs.core.client import JobClient
 from jobs.core.context import JobContext
 from jobs.core.live_text import LiveText
@@ -35,7 +36,7 @@ from jobs.domain.research import (
 )
 from jobs.providers.errors import ProviderError
 from jobs.providers.llm import Message
-from jobs.reporting import CAPABILITY, Limits, ReportWriter, allowance, what_was_told
+from jobs.reporting import Limits, ReportWriter, allowance, model_call, what_was_told
 from jobs.searching import gather, start_searches
 from jobs.services import Services
 from jobs.stores.research import COMPLETED, ResearchNotFound
@@ -182,7 +183,8 @@ def _plan(ctx: JobContext, args: ResearchArgs, until: float | None) -> Planned:
     wanted = _PLAN_TOKENS[0] + _PLAN_TOKENS[1] * args.breadth
     if ctx.services.llm is None or allowance(args.tokens, wanted, messages) < wanted:
         return Planned(plan=derived(given))
-    call = Call("plan", messages, CAPABILITY, args.user_id, wanted, schema=PLAN.schema(), deadline=until)
+    call = model_call("plan", messages, args.language, args.user_id, wanted, until)
+    call = replace(call, schema=PLAN.schema())
     try:
         written = complete(ctx, call)
     except ProviderError as error:

@@ -158,6 +158,13 @@ class JobContext:
         progress = {"percent": round(max(0.0, min(100.0, percent)), 1), "message": message}
         self.emit(PROGRESS, progress)
 
+    def say(self, message: str) -> None:
+        """Say how it goes, as far as the job is; nothing if that is what was said last."""
+        kept: Any = self._redis.hget(keys.state(self.tenant, self.job_id), PROGRESS)
+        last = json.loads(kept) if kept else {"percent": 0.0}
+        if last.get("message") != message:
+            self.progress(last["percent"], message)
+
     def emit(self, kind: str, data: dict[str, Any], *, writer: str = "") -> None:
         """Send an event to the job's watchers, now and later. `data` is a JSON object.
 

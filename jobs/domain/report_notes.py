@@ -72,6 +72,12 @@ _NOTES: dict[str, dict[Language, str]] = {
 }
 
 
+WAITING: dict[Language, str] = {
+    "en": "Waiting for the language model, which does not answer: next try in {seconds} s.",
+    "zh": "语言模型没有响应，正在等待：{seconds} 秒后重试。",
+}
+
+
 def note(code: str, language: Language, **values: object) -> Note:
     """Return a note in words; the values are what its text names."""
     return Note(code=code, text=_NOTES[code][language].format(**values))

@@ -14,6 +14,7 @@ from config import load_config
 from jobs.calling import AnswerUnfit, Call, NoModel, ask, complete, lost_tokens, write
 from jobs.core.context import JobContext
 from jobs.core.errors import Postponed, kind_of
+from jobs.core.events import read_events
 from jobs.domain.agents import REVIEW_QUESTIONS, SUMMARIZE, AssistantInput, ReviewInput, TextInput, get_agent
 from jobs.providers.errors import (
     ProviderBusy,
@@ -132,10 +133,15 @@ def test_what_can_get_better_is_retryable(error: ProviderError) -> None:
 def test_an_endpoint_that_is_down_is_waited_for_without_a_worker(
     ctx: JobContext, services: Services, server: Server
 ) -> None:
-    """Five failures in a row open the breaker; the job comes back when one call may try. Nobody asks meanwhile."""
+    """Five failures in a row open the breaker; the job comes back when one call may try. Nobody asks meanwhile, and
+    watchers are told, at the percent where it is."""
     server.script = status(503)
+    ctx.progress(40, "Writing.")
     with pytest.raises(Postponed) as left:
         complete(ctx, CALL)
+    [*_, told] = read_events(services.redis, "acme", "j")
+    assert (told.kind, told.data["percent"]) == ("progress", 40)
+    assert told.data["message"].startswith("Waiting for the language model, which does not answer: next try in ")
     assert 50 < left.value.seconds <= 60
     assert services.model_gate.state().breaker == "open"
     with pytest.raises(Postponed):
