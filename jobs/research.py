@@ -20,7 +20,7 @@ from jobs.core.live_text import LiveText
 from jobs.core.spec import Failure, job
 from jobs.core.view import JobNotFound, JobView
 from jobs.domain.chat import BUILT_IN
-from jobs.domain.report_notes import note, told
+from jobs.domain.report_notes import note, told, unwritten
 from jobs.domain.reports import head, nothing_found, tail
 from jobs.domain.research import (
     PLAN,
@@ -34,9 +34,10 @@ from jobs.domain.research import (
     derived,
     tidied,
 )
-from jobs.providers.errors import ProviderError
+from jobs.providers.errors import DeadlinePassed, ProviderError
 from jobs.providers.llm import Message
-from jobs.reporting import Limits, ReportWriter, allowance, model_call, what_was_told
+from jobs.report_events import what_was_told
+from jobs.reporting import Limits, ReportWriter, allowance, model_call
 from jobs.searching import gather, start_searches
 from jobs.services import Services
 from jobs.stores.research import COMPLETED, ResearchNotFound
@@ -181,20 +182,27 @@ def _plan(ctx: JobContext, args: ResearchArgs, until: float | None) -> Planned:
     given = PlanInput(query=args.query, count=args.breadth, language=args.language)
     messages = [Message("system", PLAN.instructions()), Message("user", PLAN.prompt(given))]
     wanted = _PLAN_TOKENS[0] + _PLAN_TOKENS[1] * args.breadth
-    if ctx.services.llm is None or allowance(args.tokens, wanted, messages) < wanted:
+    if ctx.services.llm is None:
         return Planned(plan=derived(given))
+    if allowance(args.tokens, wanted, messages) < wanted:
+        return _derived(args, given, "tokens_cut", budget=args.tokens)
     call = model_call("plan", messages, args.language, args.user_id, wanted, until)
-    call = replace(call, schema=PLAN.schema())
     try:
-        written = complete(ctx, call)
+        written = complete(ctx, replace(call, schema=PLAN.schema()))
+    except DeadlinePassed:
+        return _derived(args, given, "time_cut")
     except ProviderError as error:
-        return Planned(plan=derived(given), notes=[note("plan_failed", args.language, reason=error.code)])
+        return _derived(args, given, "model_failed", reason=error.code)
     tokens = written.prompt_tokens + written.completion_tokens
     try:
         plan = PLAN.read(written.text)
     except ValueError:
-        return Planned(plan=derived(given), tokens=tokens, notes=[note("plan_failed", args.language, reason="form")])
+        return _derived(args, given, "model_failed", tokens, reason="form")
     return Planned(plan=tidied(cast(Plan, plan), given), tokens=tokens)
+
+
+def _derived(args: ResearchArgs, given: PlanInput, why: str, tokens: int = 0, **values: object) -> Planned:
+    return Planned(plan=derived(given), tokens=tokens, notes=[unwritten("plan", why, args.language, **values)])
 
 
 def _write(ctx: JobContext, args: ResearchArgs, report: ReportWriter, sections: Sequence[Section]) -> None:

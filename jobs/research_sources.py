@@ -18,7 +18,7 @@ from jobs.domain.research import Findings, Language, Passage, Source, Trouble, c
 from jobs.providers.errors import ProviderError
 from jobs.providers.pages import WebPage
 from jobs.providers.web_search import Found, is_address
-from jobs.reporting import MESSAGE
+from jobs.report_events import MESSAGE
 
 DOCUMENTS, WEB = "research.documents", "research.web"
 _PAGES_AT_ONCE = 5
@@ -38,7 +38,12 @@ class SearchArgs(BaseModel):
     @property
     def is_late(self) -> bool:
         """Whether the time for it is up."""
-        return self.until is not None and time.time() >= self.until
+        return self.seconds_left is not None and self.seconds_left <= 0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long it may still take; None: as long as it takes."""
+        return None if self.until is None else self.until - time.time()
 
 
 class DocumentsArgs(SearchArgs):
@@ -75,7 +80,7 @@ def search_web(ctx: JobContext, args: SearchArgs) -> Findings:
     if args.is_late:
         return Findings(skipped=True)
     found = ctx.step("search", _search, ctx, args)
-    tasks: dict[str, Callable[[], PageRead]] = {each.url: partial(_read, ctx, args.question, each) for each in found}
+    tasks: dict[str, Callable[[], PageRead]] = {each.url: partial(_read, ctx, args, each) for each in found}
     pages = {done.name: done.result for done in ctx.parallel(tasks, _PAGES_AT_ONCE)}
     read = [pages[each.url] for each in found]
     passages = [passage for page in read for passage in page.passages]
@@ -86,17 +91,19 @@ def search_web(ctx: JobContext, args: SearchArgs) -> Findings:
 
 def _search(ctx: JobContext, args: SearchArgs) -> list[Found]:
     search = ctx.services.web_search
-    return search.search(args.question, limit=args.limit, language=args.language) if search else []
+    if search is None:
+        return []
+    return search.search(args.question, limit=args.limit, language=args.language, within=args.seconds_left)
 
 
-def _read(ctx: JobContext, question: str, found: Found) -> PageRead:
+def _read(ctx: JobContext, args: SearchArgs, found: Found) -> PageRead:
     """Return what a page says; if it cannot be read, why, and what the search engine shows of it."""
     try:
-        page = ctx.services.pages.read(found.url)
+        page = ctx.services.pages.read(found.url, args.seconds_left)
     except (ProviderError, DocumentError) as error:
         passages = [Passage(source=_named(found), text=found.snippet)] if found.snippet else []
         return PageRead(passages=passages, trouble=Trouble(what=found.url, code=error.code))
-    return PageRead(passages=candidates(question, _passages(page, found)))
+    return PageRead(passages=candidates(args.question, _passages(page, found)))
 
 
 def _passages(page: WebPage, found: Found) -> list[Passage]:

@@ -12,7 +12,7 @@ from jobs.core.events import FROM_START, read_events
 from jobs.core.live_text import OUTPUT, cuts_of
 from jobs.core.view import JobNotFound, JobView
 from jobs.domain.research import STAGES, Note, Source
-from jobs.reporting import what_was_told
+from jobs.report_events import what_was_told
 from jobs.stores.research import COMPLETED, OPEN, Research
 from webapp.extension import Offstage
 from webapp.responses import NoContent, job_links

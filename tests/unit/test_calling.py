@@ -17,6 +17,7 @@ from jobs.core.errors import Postponed, kind_of
 from jobs.core.events import read_events
 from jobs.domain.agents import REVIEW_QUESTIONS, SUMMARIZE, AssistantInput, ReviewInput, TextInput, get_agent
 from jobs.providers.errors import (
+    DeadlinePassed,
     ProviderBusy,
     ProviderError,
     ProviderMisconfigured,
@@ -163,7 +164,7 @@ def test_to_wait_at_the_gate_takes_nothing_off_the_time_for_attempts(
     ctx: JobContext, services: Services, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What fails for now is tried again also by a job that had to wait for its turn for long."""
-    monkeypatch.setattr("jobs.calling.MAX_SECONDS", 0.5)
+    monkeypatch.setattr("jobs.trying.MAX_SECONDS", 0.5)
     server.script = in_turn(status(503), reply("好"))
     with ExitStack() as others, ThreadPoolExecutor(1) as pool:
         for _ in range(services.config.agent_concurrency):
@@ -181,6 +182,19 @@ def test_after_its_deadline_nothing_is_tried_again(ctx: JobContext, server: Serv
     with pytest.raises(ProviderUnavailable):
         complete(ctx, replace(CALL, deadline=time.time() + 0.9))
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("hanging", [Exchange.hang, Exchange.trickle])
+def test_a_try_ends_at_the_deadline(ctx: JobContext, services: Services, server: Server, hanging: Answers) -> None:
+    """Long before the time that a call has; that says nothing against the endpoint, and no other try begins."""
+    server.script = hanging
+    with pytest.raises(DeadlinePassed):
+        complete(ctx, replace(CALL, deadline=time.time() + 0.3))
+    with pytest.raises(DeadlinePassed):
+        complete(ctx, replace(CALL, deadline=time.time() - 1))
+    assert len(server.requests) == 1
+    assert services.model_gate.state().failures == 0
+    assert kind_of(DeadlinePassed()) == "NON_RETRYABLE"
 
 
 def test_tokens_are_counted_where_the_endpoint_gives_none(ctx: JobContext, services: Services, server: Server) -> None:
