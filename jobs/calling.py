@@ -15,7 +15,7 @@ from uuid import NAMESPACE_OID, uuid4, uuid5
 from pydantic import BaseModel
 
 from jobs.core.context import JobContext
-from jobs.core.errors import FatalError, Interrupted
+from jobs.core.errors import FatalError
 from jobs.domain.agents import Agent, AgentAnswer
 from jobs.domain.chat import BUILT_IN
 from jobs.domain.usage import Usage
@@ -28,6 +28,7 @@ from jobs.trying import Patience, attempts
 _PATIENCE_SECONDS = 3600.0
 _TRIAL_SECONDS = 2.0  # to wait for what a call finds out that tries the endpoint now
 _LOST = "lost_tokens"
+_USED = "used_tokens"
 _WAITED = "waited_for_the_endpoint"
 _WAITING = "Waiting for the language model, which does not answer: next try in {seconds} s."
 
@@ -99,6 +100,11 @@ def write(ctx: JobContext, call: Call, pen: Pen) -> Completion:
 def lost_tokens(ctx: JobContext) -> int:
     """Return how many tokens the job has used for answers that broke off, in all its attempts."""
     return ctx.count(_LOST)
+
+
+def used_tokens(ctx: JobContext) -> int:
+    """Return how many tokens all calls of the job have used, those of its attempts that died and are done again too."""
+    return ctx.count(_USED)
 
 
 def ask(
@@ -177,7 +183,7 @@ def _stream(ctx: JobContext, llm: LanguageModel, call: Call, pen: Pen) -> Comple
         for piece in writing:
             pieces.append(piece)
             pen.write(piece)
-    except (Exception, Interrupted):
+    except BaseException:  # also that the job is stopped, or put back
         if pieces:
             lost = _record_failed(ctx, call, Completion("".join(pieces), *(writing.counts or (0, 0))))
             ctx.count(_LOST, lost.prompt_tokens + lost.completion_tokens)
@@ -189,6 +195,7 @@ def _record(ctx: JobContext, call: Call, completion: Completion) -> Completion:
     """Record what a call has used, once; return it with its tokens."""
     completion = counted(completion, call.messages)
     usage = Usage(completion.prompt_tokens, completion.completion_tokens, completion.estimated)
+    ctx.count(_USED, completion.prompt_tokens + completion.completion_tokens)
     key = uuid5(NAMESPACE_OID, f"{ctx.job_id}/{call.key}").hex
     model = ctx.services.llm.model if ctx.services.llm else ""
     ctx.services.usage.record(None, ctx.tenant, call.user_id, model, usage, call.source, key)

@@ -13,7 +13,7 @@ from typing import cast
 
 from pydantic import BaseModel
 
-from jobs.calling import complete
+from jobs.calling import complete, used_tokens
 from jobs.core.client import JobClient
 from jobs.core.context import JobContext
 from jobs.core.live_text import LiveText
@@ -136,7 +136,8 @@ def keep_partial(ctx: JobContext, args: ResearchArgs, failure: Failure) -> None:
     report = f"{text.rstrip()}\n\n{tail(had.sources, [why], args.language)}"
     error = Note(code=failure.code, text=failure.message)
     content = Content(report=report, sources=had.sources, notes=[why], messages=had.messages, error=error)
-    if ctx.services.research.end(ctx.tenant, ctx.job_id, code, content, title=args.query[:200], tokens=0):
+    title, tokens = args.query[:200], used_tokens(ctx)
+    if ctx.services.research.end(ctx.tenant, ctx.job_id, code, content, title=title, tokens=tokens):
         live = LiveText(ctx)
         live.write(report)
         live.end()

@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from config import load_config
-from jobs.calling import AnswerUnfit, Call, NoModel, ask, complete, lost_tokens, write
+from jobs.calling import AnswerUnfit, Call, NoModel, ask, complete, lost_tokens, used_tokens, write
 from jobs.core.context import JobContext
 from jobs.core.errors import Postponed, kind_of
 from jobs.core.events import read_events
@@ -237,6 +237,23 @@ def test_an_answer_is_written_piece_by_piece_and_anew_if_it_breaks_off(
     asked, said = count_tokens(MESSAGES[0].content), count_tokens("断")
     assert used(services) == (2, 4 + asked, 2 + said)  # what broke off has used tokens, too
     assert lost_tokens(context(services)) == asked + said  # also in the job's next attempt
+
+
+class Stopped(BaseException): ...
+
+
+class Torn(Paper):
+    def write(self, piece: str) -> None:
+        raise Stopped
+
+
+def test_an_answer_that_a_stop_cuts_off_is_counted(ctx: JobContext, services: Services, server: Server) -> None:
+    """By our own count, once the model has said something."""
+    server.script = lambda exchange: exchange.events({"choices": [{"delta": {"content": "好"}}]}, "[DONE]")
+    with pytest.raises(Stopped):
+        write(ctx, CALL, Torn())
+    assert used(services)[0] == 1
+    assert used_tokens(ctx) == lost_tokens(ctx) == count_tokens(MESSAGES[0].content) + count_tokens("好")
 
 
 def test_an_agents_answer_has_the_form_of_its_output(ctx: JobContext, server: Server) -> None:
