@@ -43,6 +43,7 @@ from jobs.services import Services
 from jobs.stores.research import COMPLETED, ResearchNotFound
 
 RUN = "research.run"
+RUN_SECONDS = 1800
 _ALWAYS = 10 * 366 * 24 * 3600  # seconds: a report is as good as it is old, while it is kept
 _PLAN_TOKENS = (100, 40)  # for a title, and for each question
 
@@ -152,7 +153,7 @@ def _without_tail(ctx: JobContext, args: ResearchArgs, text: str) -> str:
     return text
 
 
-@job(RUN, queue="default", timeout=1800, reuse=_ALWAYS, on_failure=keep_partial)
+@job(RUN, queue="default", timeout=RUN_SECONDS, reuse=_ALWAYS, on_failure=keep_partial)
 def run(ctx: JobContext, args: ResearchArgs) -> ResearchResult:
     """Look a query up in many sources, and report what they say."""
     until = ctx.step("begin", _begin, ctx, args)

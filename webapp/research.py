@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from flask import Response
 
@@ -11,7 +12,7 @@ from jobs.core.dependencies import is_untold
 from jobs.core.events import FROM_START, read_events
 from jobs.core.live_text import OUTPUT, cuts_of
 from jobs.core.view import JobNotFound, JobView
-from jobs.domain.research import STAGES, Note, Source
+from jobs.domain.research import STAGES, Note, ResearchArgs, Source
 from jobs.report_events import what_was_told
 from jobs.stores.research import COMPLETED, OPEN, Research
 from webapp.extension import Offstage
@@ -80,6 +81,18 @@ def run_json(run: Run) -> shapes.Research:
         "report": run.report,
         "sources": _numbered(run),
         "notes": run.notes,
+    }
+
+
+def started_json(args: ResearchArgs, view: JobView) -> dict[str, Any]:
+    """Return research that was just asked for: its `created_at` and `status` say whether it was joined."""
+    return {
+        "id": view.id,
+        "query": args.query,
+        "model": args.model,
+        "status": _status(view),
+        "created_at": view.created_at.isoformat(),
+        "research": links(view.id),
     }
 
 

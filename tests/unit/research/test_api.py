@@ -90,6 +90,40 @@ def test_another_request_is_another_task(client: FlaskClient, other: dict[str, A
     assert post(client).json["task_id"] != post(client, **other).json["task_id"]  # type: ignore[index]
 
 
+def test_who_joins_is_told_what(client: FlaskClient, services: Services) -> None:
+    """Its status, and since when it is there; the same from the first request on."""
+    first = post(client).json
+    assert first is not None
+    assert first["status"] == "queued"
+    run_jobs(services)
+    again = post(client).json
+    assert again is not None
+    assert (again["task_id"], again["status"]) == (first["task_id"], "completed")
+    assert again["created_at"] == first["created_at"]
+    assert post(client, fresh=True).json["created_at"] > first["created_at"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "says"),
+    [
+        ({"query": ""}, "query", "at least 2 characters"),
+        ({"search_config": {"documents": []}}, "search_config.documents", "1 to 20 ids of documents"),
+        ({"search_config": {"documents": "all"}}, "search_config.documents", "true, false, or a list"),
+        ({"budget": {"deadline": "2020-01-01T00:00:00Z"}}, "budget.deadline", "this time is over"),
+        ({"budget": {"minutes": 31}}, "budget.minutes", "30"),
+    ],
+)
+def test_a_refusal_names_the_field_and_what_it_may_be(
+    client: FlaskClient, body: dict[str, Any], field: str, says: str
+) -> None:
+    """Once, in the client's own words for it."""
+    refused = post(client, **body).json
+    assert refused is not None
+    [error] = refused["errors"]
+    assert error["field"] == field
+    assert says in error["message"]
+
+
 def test_two_tenants_never_share(client: FlaskClient, services: Services) -> None:
     """The id alone gives nobody access: another's answers as one that is not there."""
     mine = done(client, services)
