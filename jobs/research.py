@@ -23,9 +23,11 @@ from jobs.domain.chat import BUILT_IN
 from jobs.domain.report_notes import note, told, unwritten
 from jobs.domain.reports import head, nothing_found, tail
 from jobs.domain.research import (
+    MAX_TITLE_CHARS,
     PLAN,
     STAGES,
     Content,
+    Language,
     Note,
     Plan,
     PlanInput,
@@ -40,7 +42,7 @@ from jobs.report_events import what_was_told
 from jobs.reporting import Limits, ReportWriter, allowance, model_call
 from jobs.searching import gather, start_searches
 from jobs.services import Services
-from jobs.stores.research import COMPLETED, ResearchNotFound
+from jobs.stores.research import COMPLETED, Research, ResearchNotFound
 
 RUN = "research.run"
 RUN_SECONDS = 1800
@@ -130,27 +132,29 @@ def forget(services: Services, client: JobClient, tenant: str, research_id: str)
 
 def keep_partial(ctx: JobContext, args: ResearchArgs, failure: Failure) -> None:
     """Keep what was written before the research failed or was canceled, and say so in it, also to who reads along."""
+    with suppress(ResearchNotFound):
+        _keep_partial(ctx, args, failure, ctx.services.research.get(ctx.tenant, ctx.job_id))
+
+
+def _keep_partial(ctx: JobContext, args: ResearchArgs, failure: Failure, kept: Research) -> None:
     had = what_was_told(ctx.services.redis, ctx.tenant, ctx.job_id)
     code = "canceled" if failure.code == "canceled" else "failed"
     why = note(code, args.language, reason=failure.code)
-    text = _without_tail(ctx, args, had.text) or head(args.query, args.language, extractive=False)
+    title = kept.title or args.query[:MAX_TITLE_CHARS]
+    text = _without_tail(had.text, kept.content, args.language) or head(title, args.language, extractive=False)
     report = f"{text.rstrip()}\n\n{tail(had.sources, [why], args.language)}"
     error = Note(code=failure.code, text=failure.message)
     content = Content(report=report, sources=had.sources, notes=[why], messages=had.messages, error=error)
-    title, tokens = args.query[:200], used_tokens(ctx)
-    if ctx.services.research.end(ctx.tenant, ctx.job_id, code, content, title=title, tokens=tokens):
+    if ctx.services.research.end(ctx.tenant, ctx.job_id, code, content, title=title, tokens=used_tokens(ctx)):
         live = LiveText(ctx)
         live.write(report)
         live.end()
 
 
-def _without_tail(ctx: JobContext, args: ResearchArgs, text: str) -> str:
+def _without_tail(text: str, kept: Content | None, language: Language) -> str:
     """Return a text without the tail that it got when the research ended before: it was requeued, or this is told
     twice."""
-    with suppress(ResearchNotFound):
-        if had := ctx.services.research.get(ctx.tenant, ctx.job_id).content:
-            return text.removesuffix(tail(had.sources, had.notes, args.language))
-    return text
+    return text.removesuffix(tail(kept.sources, kept.notes, language)) if kept else text
 
 
 @job(RUN, queue="default", timeout=RUN_SECONDS, reuse=_ALWAYS, on_failure=keep_partial)
@@ -158,6 +162,7 @@ def run(ctx: JobContext, args: ResearchArgs) -> ResearchResult:
     """Look a query up in many sources, and report what they say."""
     until = ctx.step("begin", _begin, ctx, args)
     planned = ctx.step("plan", _plan, ctx, args, until)
+    ctx.services.research.entitle(ctx.tenant, ctx.job_id, planned.plan.title)
     limits = Limits(args.max_tokens, args.tokens, until)
     report = ReportWriter(ctx, args.query, args.language, limits, args.user_id)
     report.tokens, report.notes = planned.tokens, list(planned.notes)

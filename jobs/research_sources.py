@@ -1,7 +1,7 @@
 """Sources of research: a question looked up in the tenant's documents, or on the web; each search a job of its own."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -68,7 +68,8 @@ def search_documents(ctx: JobContext, args: DocumentsArgs) -> Findings:
     for document_id in args.documents or (None,):
         hits += ctx.services.search.search(ctx.tenant, args.question, document_id=document_id, limit=_HITS)
     gate = ctx.services.embedder.gate
-    passages = [_of_document(hit, relevance(args.question, hit, gate)) for hit in hits]
+    pageless = ctx.services.documents.of_one_page(ctx.tenant, {hit.document_id for hit in hits})
+    passages = [_of_document(hit, relevance(args.question, hit, gate), pageless) for hit in hits]
     best = sorted(passages, key=lambda passage: -passage.score)[: 2 * args.limit]
     _tell(ctx, args, told("documents_searched", args.language, question=args.question, count=len(best)))
     return Findings(passages=best, read=len({hit.document_id for hit in hits}))
@@ -125,8 +126,9 @@ def _named(found: Found, page: WebPage | None = None, part: Page | None = None) 
     return Source(title=title, url=url, page=part.number if part and part.total else None)
 
 
-def _of_document(hit: Hit, score: float) -> Passage:
-    source = Source(title=hit.document_name, document_id=hit.document_id, page=hit.page)
+def _of_document(hit: Hit, score: float, pageless: Container[int]) -> Passage:
+    page = None if hit.document_id in pageless else hit.page
+    source = Source(title=hit.document_name, document_id=hit.document_id, page=page)
     return Passage(source=source, text=hit.text, score=score, similarity=hit.similarity)
 
 

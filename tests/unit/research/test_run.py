@@ -246,6 +246,7 @@ def test_canceled_it_keeps_what_was_written_and_says_so(desk: Desk, model: Model
     keep_partial(desk.context(), arguments(documents=[], web=True), CANCELED)
     kept = desk.kept()
     assert (kept.status, kept.content.error.code) == ("canceled", "canceled")  # type: ignore[union-attr]
+    assert kept.title == "Sleep and memory"
     assert kept.tokens == 3 * 12  # of the plan and of two sections
     report = desk.report()  # which readers of the events have, too
     assert report.startswith("# Sleep and memory\n\n## How does sleep consolidate memory?\n\nSleep helps [1].")
