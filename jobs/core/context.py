@@ -81,7 +81,7 @@ class JobContext:
         """Add to a number that the job keeps over its attempts, and return it. It is 0 at first."""
         key = keys.steps(self.tenant, self.job_id)
         with self._redis.pipeline() as pipeline:
-            pipeline.hincrby(key, f"count:{name}", more)
+            pipeline.hincrby(key, keys.COUNT + name, more)
             pipeline.expire(key, self._ttl)
             return int(pipeline.execute()[0])
 

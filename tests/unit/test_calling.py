@@ -95,6 +95,7 @@ def test_what_failed_for_now_is_tried_again_and_counted_once(
     assert complete(ctx, CALL).text == "好"
     complete(ctx, CALL)  # as a job that runs again does
     assert used(services) == (1, 9, 2)
+    assert job_client(services).steps("acme", "j") == {}  # what is counted is no step
 
 
 def test_five_attempts_are_all(ctx: JobContext, services: Services, server: Server) -> None:
