@@ -5,42 +5,32 @@ within a minute, and its use is recorded once. A job whose call meets an open br
 """
 
 import logging
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
 from pydantic import BaseModel
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_exponential_jitter,
-)
-from tenacity.stop import stop_base
 
 from jobs.core.context import JobContext
-from jobs.core.errors import FatalError, Interrupted
+from jobs.core.errors import FatalError
 from jobs.domain.agents import Agent, AgentAnswer
 from jobs.domain.chat import BUILT_IN
 from jobs.domain.usage import Usage
-from jobs.providers.errors import ProviderBusy, ProviderError, ProviderNonsense
+from jobs.providers.errors import DeadlinePassed, ProviderBusy, ProviderError, ProviderNonsense, ProviderTimeout
 from jobs.providers.llm import Completion, LanguageModel, Message
 from jobs.providers.model_gate import CircuitOpen, Outcome, Pass
 from jobs.providers.tokenizer import counted
-
-MAX_ATTEMPTS = 5
-MAX_SECONDS = 60.0
-_FIRST_WAIT = 1.0  # seconds, doubled each time, and up to a quarter of a second more by chance
-_LONGEST_WAIT = 16.0
-_backoff = wait_exponential_jitter(_FIRST_WAIT, _LONGEST_WAIT, jitter=0.25)
+from jobs.trying import Patience, attempts
 
 _PATIENCE_SECONDS = 3600.0
 _TRIAL_SECONDS = 2.0  # to wait for what a call finds out that tries the endpoint now
 _LOST = "lost_tokens"
+_USED = "used_tokens"
+_WAITED = "waited_for_the_endpoint"
+_WAITING = "Waiting for the language model, which does not answer: next try in {seconds} s."
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -63,8 +53,9 @@ class Call:
     """One call of a model. `key` is the same in every attempt of the job; `source` names the capability.
 
     With a `schema` the answer is JSON that follows it. While the breaker is open the job waits, up to `deadline`, in
-    seconds since 1970, or for an hour from its start. After the deadline nothing is tried again. `before_try` is called
-    when a try to write is about to begin, and may raise.
+    seconds since 1970, or for an hour from its start, and no longer than `patience` seconds in all its calls; `waiting`
+    is what its watchers are told. At the deadline a try that is under way is given up, and no other begins.
+    `before_try` is called when a try to write is about to begin, and may raise.
     """
 
     key: str
@@ -75,6 +66,8 @@ class Call:
     temperature: float = 0.0
     schema: Mapping[str, Any] | None = None
     deadline: float | None = None
+    patience: float | None = None
+    waiting: str = _WAITING
     before_try: Callable[[], object] | None = None
 
 
@@ -93,6 +86,7 @@ def complete(ctx: JobContext, call: Call) -> Completion:
 
     Raises:
         NoModel: none is set up.
+        DeadlinePassed: its time was up; what it has written until then stays written.
         ProviderError: it failed, five times or for good.
     """
     return _record(ctx, call, _through_the_gate(ctx, call, lambda llm: _complete(llm, call)))
@@ -106,6 +100,11 @@ def write(ctx: JobContext, call: Call, pen: Pen) -> Completion:
 def lost_tokens(ctx: JobContext) -> int:
     """Return how many tokens the job has used for answers that broke off, in all its attempts."""
     return ctx.count(_LOST)
+
+
+def used_tokens(ctx: JobContext) -> int:
+    """Return how many tokens all calls of the job have used, those of its attempts that died and are done again too."""
+    return ctx.count(_USED)
 
 
 def ask(
@@ -152,24 +151,39 @@ def _fitting(ctx: JobContext, llm: LanguageModel, agent: Agent, call: Call) -> t
 
 
 def _complete(llm: LanguageModel, call: Call) -> Completion:
-    options: dict[str, Any] = {"max_tokens": call.max_tokens, "temperature": call.temperature}
+    options = _options(call)
     if call.schema is not None:
         options["schema"] = call.schema
     return llm.complete(call.messages, **options)
+
+
+def _options(call: Call) -> dict[str, Any]:
+    """Return how a try is to be made that begins now."""
+    options: dict[str, Any] = {"max_tokens": call.max_tokens, "temperature": call.temperature}
+    return options if call.deadline is None else options | {"within": _seconds_left(call)}
+
+
+def _seconds_left(call: Call) -> float:
+    """Return how long a call may take. Raises DeadlinePassed if that is over."""
+    left = math.inf if call.deadline is None else call.deadline - time.time()
+    if left <= 0:
+        raise DeadlinePassed
+    return left
 
 
 def _stream(ctx: JobContext, llm: LanguageModel, call: Call, pen: Pen) -> Completion:
     """Return an answer that was written to its end; one that broke off has used tokens, too."""
     if call.before_try:
         call.before_try()
+    options = _options(call)
     pen.begin()
-    writing = llm.stream(call.messages, max_tokens=call.max_tokens, temperature=call.temperature)
+    writing = llm.stream(call.messages, **options)
     pieces = []
     try:
         for piece in writing:
             pieces.append(piece)
             pen.write(piece)
-    except (Exception, Interrupted):
+    except BaseException:  # also that the job is stopped, or put back
         if pieces:
             lost = _record_failed(ctx, call, Completion("".join(pieces), *(writing.counts or (0, 0))))
             ctx.count(_LOST, lost.prompt_tokens + lost.completion_tokens)
@@ -181,6 +195,7 @@ def _record(ctx: JobContext, call: Call, completion: Completion) -> Completion:
     """Record what a call has used, once; return it with its tokens."""
     completion = counted(completion, call.messages)
     usage = Usage(completion.prompt_tokens, completion.completion_tokens, completion.estimated)
+    ctx.count(_USED, completion.prompt_tokens + completion.completion_tokens)
     key = uuid5(NAMESPACE_OID, f"{ctx.job_id}/{call.key}").hex
     model = ctx.services.llm.model if ctx.services.llm else ""
     ctx.services.usage.record(None, ctx.tenant, call.user_id, model, usage, call.source, key)
@@ -195,11 +210,16 @@ def _through_the_gate(ctx: JobContext, call: Call, attempt: Callable[[LanguageMo
     llm, gate = ctx.services.llm, ctx.services.model_gate
     if llm is None:
         raise NoModel
-    patience = _Patience(call.deadline)
+    patience = Patience(call.deadline)
+
+    def between() -> None:
+        ctx.checkpoint()
+        _seconds_left(call)
+
     try:
-        for trial in _attempts(ctx, patience):
-            with trial, patience.waiting(gate.enter(ctx.tenant, ctx.checkpoint, owner=ctx.worker)) as granted:
-                return _watched(granted, attempt, llm)
+        for trial in attempts(ctx, patience):
+            with trial, patience.waiting(gate.enter(ctx.tenant, between, owner=ctx.worker)) as granted:
+                return _watched(granted, attempt, llm, call)
     except CircuitOpen as error:
         _wait_for_the_endpoint(ctx, call, error)
     except ProviderError as error:
@@ -210,10 +230,12 @@ def _through_the_gate(ctx: JobContext, call: Call, attempt: Callable[[LanguageMo
     raise AssertionError("tenacity raises the last error")
 
 
-def _watched(granted: Pass, attempt: Callable[[LanguageModel], T], llm: LanguageModel) -> T:
+def _watched(granted: Pass, attempt: Callable[[LanguageModel], T], llm: LanguageModel, call: Call) -> T:
     try:
         result = attempt(llm)
     except ProviderError as error:
+        if isinstance(error, ProviderTimeout):
+            _seconds_left(call)  # a call that had little time says nothing of its endpoint
         granted.outcome = _says(error)
         raise
     granted.outcome = "ok"
@@ -227,57 +249,17 @@ def _says(error: ProviderError) -> Outcome:
     return "failed" if error.retryable and not isinstance(error, AnswerUnfit) else "ok"
 
 
-class _Patience(stop_base):
-    """Stops if the next attempt would not begin in time: within a minute, that of waiting at the gate apart, and before
-    a deadline, in seconds since 1970."""
-
-    def __init__(self, deadline: float | None) -> None:
-        self._deadline = deadline
-        self._waited = 0.0
-
-    @contextmanager
-    def waiting(self, entry: AbstractContextManager[T]) -> Iterator[T]:
-        """Enter, and take the time of that off."""
-        began = time.monotonic()
-        with entry as granted:
-            self._waited += time.monotonic() - began
-            yield granted
-
-    def __call__(self, state: RetryCallState) -> bool:
-        if self._deadline is not None and time.time() + state.upcoming_sleep >= self._deadline:
-            return True
-        return (state.seconds_since_start or 0.0) - self._waited + state.upcoming_sleep >= MAX_SECONDS
-
-
-def _attempts(ctx: JobContext, patience: _Patience) -> Retrying:
-    return Retrying(
-        retry=retry_if_exception(_can_get_better),
-        stop=stop_after_attempt(MAX_ATTEMPTS) | patience,
-        wait=_wait,
-        sleep=ctx.sleep,
-        reraise=True,
-    )
-
-
-def _can_get_better(error: BaseException) -> bool:
-    return isinstance(error, ProviderError) and error.retryable and not isinstance(error, CircuitOpen)
-
-
-def _wait(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked = getattr(error, "retry_after", None)
-    return float(asked) if asked is not None else _backoff(state)
-
-
 def _wait_for_the_endpoint(ctx: JobContext, call: Call, error: CircuitOpen) -> None:
     """Leave the worker until the endpoint may be tried again, if that is soon enough.
 
     Raises:
         CircuitOpen: it is not.
     """
-    seconds = error.retry_after or 1.0
+    seconds = math.ceil(error.retry_after or 1.0)
     deadline = call.deadline or ctx.created_at.timestamp() + _PATIENCE_SECONDS
-    if time.time() + seconds > deadline:
+    if time.time() + seconds > deadline or ctx.count(_WAITED) + seconds > (call.patience or math.inf):
         raise error
+    ctx.count(_WAITED, seconds)
+    ctx.say(call.waiting.format(seconds=seconds))
     log.info("job %s waits %.0f s for the model's endpoint", ctx.job_id, seconds)
     ctx.postpone(seconds)

@@ -7,19 +7,16 @@ than where it says something else. Where a model cannot or may not write a secti
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
-from redis import Redis
 
 from jobs.answering import similarities
 from jobs.calling import Call, lost_tokens, write
-from jobs.core.events import PROGRESS, order, read_events
-from jobs.core.live_text import LiveText, pieces_of
+from jobs.core.live_text import LiveText
 from jobs.domain.citations import CitedText, cited
-from jobs.domain.report_notes import note, told
+from jobs.domain.report_notes import WAITING, note, told, unwritten
 from jobs.domain.reports import (
     SourceList,
     heading,
@@ -30,17 +27,16 @@ from jobs.domain.reports import (
     summary_title,
 )
 from jobs.domain.research import LEAST_TOKENS, Language, Note, Section, Source
-from jobs.providers.errors import ProviderError
+from jobs.providers.errors import DeadlinePassed, ProviderError
 from jobs.providers.llm import Completion, Message
 from jobs.providers.tokenizer import count_tokens
+from jobs.report_events import CITED
 
 if TYPE_CHECKING:
     from jobs.core.context import JobContext
 
-CITED = "source"  # event: a source that the text names from here on
 CAPABILITY = "research"  # in the figures of usage
-MESSAGE = "message"  # event: how it goes, as progress tells it too
-_SAID = (MESSAGE, PROGRESS)
+_PATIENCE = 300.0  # seconds for which research waits in all for an endpoint that is down; then it goes on without
 _MARGIN = 1.25  # of estimated tokens: vocabularies differ by a fifth
 
 
@@ -77,26 +73,15 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the watchers of a report have been told so far: its text, the sources that it cites, and how it goes."""
+class _Unwritten:
+    """Why the model has not written a part."""
 
-    text: str
-    sources: list[Source]
-    messages: list[str]
-    at: datetime | None
-    has_ended: bool = False
+    code: str
+    budget: int | None = None
+    reason: str = ""
 
-
-def what_was_told(redis: Redis, tenant: str, job_id: str) -> Told:
-    """Return what a report's watchers know."""
-    events = read_events(redis, tenant, job_id)
-    text = "".join(pieces_of(events))
-    named = {e.data["number"]: Source.model_validate(e.data) for e in events if e.kind == CITED}
-    sources = [named[number] for number in sorted(named) if f"[{number}]" in text]
-    said = [event.data.get("text") or event.data.get("message") for event in events if event.kind in _SAID]
-    at = datetime.fromtimestamp(order(events[-1].id)[0] / 1000, UTC) if events else None
-    messages = [message for message in dict.fromkeys(said) if message]
-    return Told(text, sources, messages, at, has_ended=bool(events) and events[-1].kind == "end")
+    def notes(self, what: str, language: Language, question: str) -> list[Note]:
+        return [unwritten(what, self.code, language, question=question, budget=self.budget, reason=self.reason)]
 
 
 class ReportWriter:
@@ -157,37 +142,42 @@ class ReportWriter:
         pen = _Pen(self._ctx, self._live, heading(question), self.sources, [p.source for p in section.passages])
         prompt = section_prompt(self._query, question, section.passages, language)
         written = self._written(name, question, prompt, pen)
-        if isinstance(written, Completion):
-            return self._part(question, written, pen)
+        if isinstance(written, Part):
+            return written
         pen.begin()
         compare = similarities(self._ctx.services.embedder, question)
         pen.quote(quotations(question, section.passages, compare), nothing_found(language))
-        return pen.end([written] if written else [])
+        return pen.end(written.notes("section", language, question) if written else [])
 
     def _summary(self, percent: float) -> Part:
         self._ctx.progress(percent, told("summing_up", self._language))
         title = summary_title(self._language)
         pen = _Pen(self._ctx, self._live, heading(title), self.sources, self.sources)
         written = self._written("summary", title, summary_prompt(self.text, self._language), pen)
-        if isinstance(written, Completion):
-            return self._part(title, written, pen)
-        return Part(text="", notes=[note("not_summed_up", self._language, reason=written.text)] if written else [])
+        if isinstance(written, Part):
+            return written
+        return Part(text="", notes=written.notes("summary", self._language, title) if written else [])
 
-    def _written(self, name: str, question: str, prompt: tuple[str, str], pen: "_Pen") -> Completion | Note | None:
+    def _written(self, name: str, question: str, prompt: tuple[str, str], pen: "_Pen") -> "Part | _Unwritten | None":
         """Have the model write; return why it has not, None if there is no model."""
         if self._ctx.services.llm is None:
             return None
         messages = [Message("system", prompt[0]), Message("user", prompt[1])]
         try:
             allowed = self._allowed(messages)
-            call = Call(name, messages, CAPABILITY, self._user_id, allowed, deadline=self._limits.until)
+            call = model_call(name, messages, self._language, self._user_id, allowed, self._limits.until)
             completion = write(self._ctx, replace(call, before_try=partial(self._allowed, messages, allowed)), pen)
         except OutOfBudget as error:
-            return note(error.code, self._language, question=question, budget=self._limits.tokens)
+            return _Unwritten(error.code, budget=self._limits.tokens)
+        except DeadlinePassed:
+            if pen.has_written:  # what that took is counted among what broke off
+                return pen.end([note("out_of_time", self._language, question=question)])
+            return _Unwritten("time_cut")
         except ProviderError as error:
-            return note("model_failed", self._language, question=question, reason=error.code)
-        empty = not completion.text.strip()
-        return note("model_failed", self._language, question=question, reason="empty") if empty else completion
+            return _Unwritten("model_failed", reason=error.code)
+        if not completion.text.strip():
+            return _Unwritten("model_failed", reason="empty")
+        return self._part(question, completion, pen)
 
     def _allowed(self, messages: Sequence[Message], least: int = LEAST_TOKENS) -> int:
         """Return how many tokens may be written now.
@@ -213,6 +203,19 @@ class ReportWriter:
         return pen.end(notes, tokens)
 
 
+def model_call(
+    key: str,
+    messages: Sequence[Message],
+    language: Language,
+    user_id: str | None,
+    max_tokens: int,
+    until: float | None,
+) -> Call:
+    """Return a call for a report, for which no longer is waited than research has patience."""
+    waiting = WAITING[language]
+    return Call(key, messages, CAPABILITY, user_id, max_tokens, deadline=until, patience=_PATIENCE, waiting=waiting)
+
+
 def allowance(left: int | None, wanted: int, messages: Sequence[Message]) -> int:
     """Return how many tokens a model may write, `wanted` at most, if it may use `left` with what it is told."""
     if left is None:
@@ -221,7 +224,8 @@ def allowance(left: int | None, wanted: int, messages: Sequence[Message]) -> int
 
 
 class _Pen:
-    """Writes a part into the report, from its heading on at every try; `cites` once it names a source.
+    """Writes a part into the report, from its heading on at every try; `cites` once it names a source, `has_written`
+    once there is text below the heading.
 
     The text cites `shown` by their places, from 1; readers are told of each source that is `known` from there on.
     """
@@ -236,7 +240,7 @@ class _Pen:
 
     def begin(self) -> None:
         """Write the heading; what was written below it is taken back."""
-        self.cites = False
+        self.cites = self.has_written = False
         self._sources = SourceList(self._known)
         self._told = set(range(1, len(self._known) + 1))
         self._text = CitedText(self._number)
@@ -246,6 +250,7 @@ class _Pen:
 
     def write(self, piece: str) -> None:
         """Go on."""
+        self.has_written = self.has_written or bool(piece.strip())
         self._live.write(self._text.feed(piece))
 
     def quote(self, sentences: Sequence[tuple[str, int]], otherwise: str) -> None:

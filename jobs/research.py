@@ -7,24 +7,27 @@ what is done is not done again after a pause, a retry or a crash.
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from pydantic import BaseModel
 
-from jobs.calling import Call, complete
+from jobs.calling import complete, used_tokens
 from jobs.core.client import JobClient
 from jobs.core.context import JobContext
 from jobs.core.live_text import LiveText
 from jobs.core.spec import Failure, job
 from jobs.core.view import JobNotFound, JobView
 from jobs.domain.chat import BUILT_IN
-from jobs.domain.report_notes import note, told
+from jobs.domain.report_notes import note, told, unwritten
 from jobs.domain.reports import head, nothing_found, tail
 from jobs.domain.research import (
+    MAX_TITLE_CHARS,
     PLAN,
     STAGES,
     Content,
+    Language,
     Note,
     Plan,
     PlanInput,
@@ -33,14 +36,16 @@ from jobs.domain.research import (
     derived,
     tidied,
 )
-from jobs.providers.errors import ProviderError
+from jobs.providers.errors import DeadlinePassed, ProviderError
 from jobs.providers.llm import Message
-from jobs.reporting import CAPABILITY, Limits, ReportWriter, allowance, what_was_told
+from jobs.report_events import what_was_told
+from jobs.reporting import Limits, ReportWriter, allowance, model_call
 from jobs.searching import gather, start_searches
 from jobs.services import Services
-from jobs.stores.research import COMPLETED
+from jobs.stores.research import COMPLETED, Research, ResearchNotFound
 
 RUN = "research.run"
+RUN_SECONDS = 1800
 _ALWAYS = 10 * 366 * 24 * 3600  # seconds: a report is as good as it is old, while it is kept
 _PLAN_TOKENS = (100, 40)  # for a title, and for each question
 
@@ -127,25 +132,37 @@ def forget(services: Services, client: JobClient, tenant: str, research_id: str)
 
 def keep_partial(ctx: JobContext, args: ResearchArgs, failure: Failure) -> None:
     """Keep what was written before the research failed or was canceled, and say so in it, also to who reads along."""
+    with suppress(ResearchNotFound):
+        _keep_partial(ctx, args, failure, ctx.services.research.get(ctx.tenant, ctx.job_id))
+
+
+def _keep_partial(ctx: JobContext, args: ResearchArgs, failure: Failure, kept: Research) -> None:
     had = what_was_told(ctx.services.redis, ctx.tenant, ctx.job_id)
     code = "canceled" if failure.code == "canceled" else "failed"
     why = note(code, args.language, reason=failure.code)
-    text = had.text or head(args.query, args.language, extractive=False)
+    title = kept.title or args.query[:MAX_TITLE_CHARS]
+    text = _without_tail(had.text, kept.content, args.language) or head(title, args.language, extractive=False)
     report = f"{text.rstrip()}\n\n{tail(had.sources, [why], args.language)}"
     error = Note(code=failure.code, text=failure.message)
     content = Content(report=report, sources=had.sources, notes=[why], messages=had.messages, error=error)
-    ctx.services.research.end(ctx.tenant, ctx.job_id, code, content, title=args.query[:200], tokens=0)
-    if not had.has_ended:
+    if ctx.services.research.end(ctx.tenant, ctx.job_id, code, content, title=title, tokens=used_tokens(ctx)):
         live = LiveText(ctx)
         live.write(report)
         live.end()
 
 
-@job(RUN, queue="default", timeout=1800, reuse=_ALWAYS, on_failure=keep_partial)
+def _without_tail(text: str, kept: Content | None, language: Language) -> str:
+    """Return a text without the tail that it got when the research ended before: it was requeued, or this is told
+    twice."""
+    return text.removesuffix(tail(kept.sources, kept.notes, language)) if kept else text
+
+
+@job(RUN, queue="default", timeout=RUN_SECONDS, reuse=_ALWAYS, on_failure=keep_partial)
 def run(ctx: JobContext, args: ResearchArgs) -> ResearchResult:
     """Look a query up in many sources, and report what they say."""
     until = ctx.step("begin", _begin, ctx, args)
     planned = ctx.step("plan", _plan, ctx, args, until)
+    ctx.services.research.entitle(ctx.tenant, ctx.job_id, planned.plan.title)
     limits = Limits(args.max_tokens, args.tokens, until)
     report = ReportWriter(ctx, args.query, args.language, limits, args.user_id)
     report.tokens, report.notes = planned.tokens, list(planned.notes)
@@ -172,19 +189,27 @@ def _plan(ctx: JobContext, args: ResearchArgs, until: float | None) -> Planned:
     given = PlanInput(query=args.query, count=args.breadth, language=args.language)
     messages = [Message("system", PLAN.instructions()), Message("user", PLAN.prompt(given))]
     wanted = _PLAN_TOKENS[0] + _PLAN_TOKENS[1] * args.breadth
-    if ctx.services.llm is None or allowance(args.tokens, wanted, messages) < wanted:
+    if ctx.services.llm is None:
         return Planned(plan=derived(given))
-    call = Call("plan", messages, CAPABILITY, args.user_id, wanted, schema=PLAN.schema(), deadline=until)
+    if allowance(args.tokens, wanted, messages) < wanted:
+        return _derived(args, given, "tokens_cut", budget=args.tokens)
+    call = model_call("plan", messages, args.language, args.user_id, wanted, until)
     try:
-        written = complete(ctx, call)
+        written = complete(ctx, replace(call, schema=PLAN.schema()))
+    except DeadlinePassed:
+        return _derived(args, given, "time_cut")
     except ProviderError as error:
-        return Planned(plan=derived(given), notes=[note("plan_failed", args.language, reason=error.code)])
+        return _derived(args, given, "model_failed", reason=error.code)
     tokens = written.prompt_tokens + written.completion_tokens
     try:
         plan = PLAN.read(written.text)
     except ValueError:
-        return Planned(plan=derived(given), tokens=tokens, notes=[note("plan_failed", args.language, reason="form")])
+        return _derived(args, given, "model_failed", tokens, reason="form")
     return Planned(plan=tidied(cast(Plan, plan), given), tokens=tokens)
+
+
+def _derived(args: ResearchArgs, given: PlanInput, why: str, tokens: int = 0, **values: object) -> Planned:
+    return Planned(plan=derived(given), tokens=tokens, notes=[unwritten("plan", why, args.language, **values)])
 
 
 def _write(ctx: JobContext, args: ResearchArgs, report: ReportWriter, sections: Sequence[Section]) -> None:

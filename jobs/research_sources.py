@@ -1,7 +1,7 @@
 """Sources of research: a question looked up in the tenant's documents, or on the web; each search a job of its own."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -18,7 +18,7 @@ from jobs.domain.research import Findings, Language, Passage, Source, Trouble, c
 from jobs.providers.errors import ProviderError
 from jobs.providers.pages import WebPage
 from jobs.providers.web_search import Found, is_address
-from jobs.reporting import MESSAGE
+from jobs.report_events import MESSAGE
 
 DOCUMENTS, WEB = "research.documents", "research.web"
 _PAGES_AT_ONCE = 5
@@ -38,7 +38,12 @@ class SearchArgs(BaseModel):
     @property
     def is_late(self) -> bool:
         """Whether the time for it is up."""
-        return self.until is not None and time.time() >= self.until
+        return self.seconds_left is not None and self.seconds_left <= 0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long it may still take; None: as long as it takes."""
+        return None if self.until is None else self.until - time.time()
 
 
 class DocumentsArgs(SearchArgs):
@@ -63,7 +68,8 @@ def search_documents(ctx: JobContext, args: DocumentsArgs) -> Findings:
     for document_id in args.documents or (None,):
         hits += ctx.services.search.search(ctx.tenant, args.question, document_id=document_id, limit=_HITS)
     gate = ctx.services.embedder.gate
-    passages = [_of_document(hit, relevance(args.question, hit, gate)) for hit in hits]
+    pageless = ctx.services.documents.of_one_page(ctx.tenant, {hit.document_id for hit in hits})
+    passages = [_of_document(hit, relevance(args.question, hit, gate), pageless) for hit in hits]
     best = sorted(passages, key=lambda passage: -passage.score)[: 2 * args.limit]
     _tell(ctx, args, told("documents_searched", args.language, question=args.question, count=len(best)))
     return Findings(passages=best, read=len({hit.document_id for hit in hits}))
@@ -75,7 +81,7 @@ def search_web(ctx: JobContext, args: SearchArgs) -> Findings:
     if args.is_late:
         return Findings(skipped=True)
     found = ctx.step("search", _search, ctx, args)
-    tasks: dict[str, Callable[[], PageRead]] = {each.url: partial(_read, ctx, args.question, each) for each in found}
+    tasks: dict[str, Callable[[], PageRead]] = {each.url: partial(_read, ctx, args, each) for each in found}
     pages = {done.name: done.result for done in ctx.parallel(tasks, _PAGES_AT_ONCE)}
     read = [pages[each.url] for each in found]
     passages = [passage for page in read for passage in page.passages]
@@ -86,17 +92,19 @@ def search_web(ctx: JobContext, args: SearchArgs) -> Findings:
 
 def _search(ctx: JobContext, args: SearchArgs) -> list[Found]:
     search = ctx.services.web_search
-    return search.search(args.question, limit=args.limit, language=args.language) if search else []
+    if search is None:
+        return []
+    return search.search(args.question, limit=args.limit, language=args.language, within=args.seconds_left)
 
 
-def _read(ctx: JobContext, question: str, found: Found) -> PageRead:
+def _read(ctx: JobContext, args: SearchArgs, found: Found) -> PageRead:
     """Return what a page says; if it cannot be read, why, and what the search engine shows of it."""
     try:
-        page = ctx.services.pages.read(found.url)
+        page = ctx.services.pages.read(found.url, args.seconds_left)
     except (ProviderError, DocumentError) as error:
         passages = [Passage(source=_named(found), text=found.snippet)] if found.snippet else []
         return PageRead(passages=passages, trouble=Trouble(what=found.url, code=error.code))
-    return PageRead(passages=candidates(question, _passages(page, found)))
+    return PageRead(passages=candidates(args.question, _passages(page, found)))
 
 
 def _passages(page: WebPage, found: Found) -> list[Passage]:
@@ -118,8 +126,9 @@ def _named(found: Found, page: WebPage | None = None, part: Page | None = None) 
     return Source(title=title, url=url, page=part.number if part and part.total else None)
 
 
-def _of_document(hit: Hit, score: float) -> Passage:
-    source = Source(title=hit.document_name, document_id=hit.document_id, page=hit.page)
+def _of_document(hit: Hit, score: float, pageless: Container[int]) -> Passage:
+    page = None if hit.document_id in pageless else hit.page
+    source = Source(title=hit.document_name, document_id=hit.document_id, page=page)
     return Passage(source=source, text=hit.text, score=score, similarity=hit.similarity)
 
 

@@ -58,6 +58,7 @@ def add_document(
         "sha256": uuid4().hex,
         "blob": "none",
         "status": "completed",
+        "page_count": len(pages),
         "created_at": datetime.now(UTC),
     }
     with database.write() as connection:

@@ -4,14 +4,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from flask import Response
 
+from jobs.core.dependencies import is_untold
 from jobs.core.events import FROM_START, read_events
 from jobs.core.live_text import OUTPUT, cuts_of
 from jobs.core.view import JobNotFound, JobView
-from jobs.domain.research import STAGES, Note, Source
-from jobs.reporting import what_was_told
+from jobs.domain.research import STAGES, Note, ResearchArgs, Source
+from jobs.report_events import what_was_told
 from jobs.stores.research import COMPLETED, OPEN, Research
 from webapp.extension import Offstage
 from webapp.responses import NoContent, job_links
@@ -82,6 +84,18 @@ def run_json(run: Run) -> shapes.Research:
     }
 
 
+def started_json(args: ResearchArgs, view: JobView) -> dict[str, Any]:
+    """Return research that was just asked for: its `created_at` and `status` say whether it was joined."""
+    return {
+        "id": view.id,
+        "query": args.query,
+        "model": args.model,
+        "status": _status(view),
+        "created_at": view.created_at.isoformat(),
+        "research": links(view.id),
+    }
+
+
 def listed_json(kept: Research, status: str) -> shapes.ListedResearch:
     """Return what a list shows of research."""
     return {
@@ -128,7 +142,8 @@ def events(app: Offstage, tenant: str, research_id: str, after: str) -> Response
     """
     run = look(app, tenant, research_id)
     redis = app.services.redis
-    if run.view and (not run.view.ended or read_events(redis, tenant, research_id, after, 1)):
+    under_way = run.view and (not run.view.ended or is_untold(redis, research_id))
+    if run.view and (under_way or read_events(redis, tenant, research_id, after, 1)):
         return app.streams.response(tenant, run.view, after)
     if after != FROM_START and read_events(redis, tenant, research_id, FROM_START, 1):
         return NoContent()

@@ -8,6 +8,7 @@ import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from urllib.parse import quote
 from uuid import uuid4
 
 from flask import Response, abort, json
@@ -18,6 +19,7 @@ from webapp.shapes.jobs import Job
 
 MAX_PAGE = 100
 MAX_ROW_ID = 2**63
+_PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 MAX_LISTED_RESULT = 16 * 1024  # characters of JSON, of one job of a list
 
 T = TypeVar("T")
@@ -150,6 +152,11 @@ def job_links(job_id: str) -> JobLinks:
         resume=f"{base}/resume",
         requeue=f"{base}/requeue",
     )
+
+
+def header_value(text: str) -> str:
+    """Return a text as a header may hold it: `%` and what is not printable ASCII percent-encoded, as UTF-8."""
+    return quote(text, safe=_PRINTABLE, errors="replace")
 
 
 def encode_cursor(place: object) -> str:

@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 
 from jobs.core import keys
 from jobs.core.client import JobClient
+from jobs.core.dependencies import is_untold
 from jobs.core.events import FROM_START, Event, missing_between, order, parse_entry, read_events
 from jobs.core.view import END_STATES, JobNotFound, JobView
 
@@ -209,7 +210,7 @@ class EventStreams:
                     yield from _frames(seen, event)
                 seen, kind = event.id, event.kind
             state = self._state(tenant, view.id)
-            if state in GONE_OR_ENDED:
+            if state in GONE_OR_ENDED and not is_untold(self._redis, view.id):
                 if read_events(self._redis, tenant, view.id, seen, 1):
                     continue  # the end came between the two reads
                 if end:

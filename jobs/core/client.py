@@ -111,7 +111,8 @@ class JobClient:
     def steps(self, tenant: str, job_id: str) -> dict[str, bytes]:
         """Return the finished steps of a tenant's job: their results as JSON, by name."""
         found: Any = self._redis.hgetall(keys.steps(tenant, job_id))
-        return {name.decode(): result for name, result in found.items()}
+        steps = {name.decode(): result for name, result in found.items()}
+        return {name: result for name, result in steps.items() if not name.startswith(keys.COUNT)}
 
     def _get(self, tenant: str, job_id: str) -> JobView:
         if self._acceptance is None:

@@ -81,7 +81,7 @@ class JobContext:
         """Add to a number that the job keeps over its attempts, and return it. It is 0 at first."""
         key = keys.steps(self.tenant, self.job_id)
         with self._redis.pipeline() as pipeline:
-            pipeline.hincrby(key, f"count:{name}", more)
+            pipeline.hincrby(key, keys.COUNT + name, more)
             pipeline.expire(key, self._ttl)
             return int(pipeline.execute()[0])
 
@@ -157,6 +157,13 @@ class JobContext:
             self.checkpoint()
         progress = {"percent": round(max(0.0, min(100.0, percent)), 1), "message": message}
         self.emit(PROGRESS, progress)
+
+    def say(self, message: str) -> None:
+        """Say how it goes, as far as the job is; nothing if that is what was said last."""
+        kept: Any = self._redis.hget(keys.state(self.tenant, self.job_id), PROGRESS)
+        last = json.loads(kept) if kept else {"percent": 0.0}
+        if last.get("message") != message:
+            self.progress(last["percent"], message)
 
     def emit(self, kind: str, data: dict[str, Any], *, writer: str = "") -> None:
         """Send an event to the job's watchers, now and later. `data` is a JSON object.

@@ -4,6 +4,7 @@ RQ's own keys hold who waits for whom. RQ leaves a job whose parent failed, was 
 here every end tells those who wait for it, and a sweep finds those whom nobody could tell.
 """
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,9 +18,13 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 
+from jobs.core import keys
+from jobs.core.events import end_event
+from jobs.core.spec import Failure
 from jobs.core.worker_parts.scripts import call, source
 
 UNTOLD = "offstage:untold"  # set: jobs that were canceled while they waited and whose capability has not been told
+CAUSE = "offstage_cause"  # field of a job that another one canceled: why, as its client reads it
 _SWEEP = 500  # jobs in one script
 _TELL = 100  # jobs in one go
 
@@ -53,15 +58,34 @@ def sweep(redis: Redis, queue: str) -> None:
 
 
 def tell_canceled(redis: Redis, tell: Callable[[Job], None]) -> None:
-    """Call `tell` for jobs that were canceled while they waited and whose type wants to know.
+    """Call `tell` for jobs that were canceled while they waited and whose type wants to know; then let them end for
+    their watchers.
 
     A job is taken off the list after the call, so it may be told twice, by two processes, but never not at all.
     """
     ids: Any = redis.srandmember(UNTOLD, _TELL)
     for job_id in ids:
         with suppress(NoSuchJobError):
-            tell(Job.fetch(job_id.decode(), connection=redis, serializer=JSONSerializer))
+            job = Job.fetch(job_id.decode(), connection=redis, serializer=JSONSerializer)
+            tell(job)
+            _add_end(redis, job)
         redis.srem(UNTOLD, job_id)
+
+
+def is_untold(redis: Redis, job_id: str) -> bool:
+    """Say whether the capability of a job that was canceled is still to be told, so that more may come of it."""
+    return bool(redis.sismember(UNTOLD, job_id))
+
+
+def _add_end(redis: Redis, job: Job) -> None:
+    cause: Any = redis.hget(job.key, CAUSE)
+    failure = Failure("DependencyFailed", retryable=False, **json.loads(cause)) if cause else None
+    key = keys.events(job.meta["tenant"], job.id)
+    with redis.pipeline() as pipeline:
+        pipeline.xadd(key, end_event("canceled", failure))  # type: ignore[arg-type]
+        if (ttl := job.result_ttl or 0) > 0:
+            pipeline.expire(key, ttl)
+        pipeline.execute()
 
 
 def _args(job_id: str) -> list[Any]:

@@ -1,5 +1,7 @@
 """Our own Redis keys. RQ's are the truth for a job's state; these hold what RQ has not, each under its tenant."""
 
+COUNT = "count:"  # of a number that a job keeps, before its name among the steps
+
 
 def events(tenant: str, job_id: str) -> str:
     """Stream: what the job said while it ran, ended by one `end` entry."""
@@ -12,7 +14,7 @@ def state(tenant: str, job_id: str) -> str:
 
 
 def steps(tenant: str, job_id: str) -> str:
-    """Hash: step name -> its result as JSON."""
+    """Hash: step name -> its result as JSON; and the job's numbers, under `COUNT`."""
     return f"offstage:{tenant}:steps:{job_id}"
 
 

@@ -39,28 +39,15 @@ _NOTES: dict[str, dict[Language, str]] = {
         "en": "“{question}” was not looked up: the time was up.",
         "zh": "时间已到，没有搜索“{question}”。",
     },
-    "tokens_cut": {
-        "en": "“{question}” quotes its sources: the budget of {budget} tokens did not allow to have it written.",
-        "zh": "“{question}”直接引用来源：{budget} 个词元的预算不足以撰写。",
+    "out_of_time": {
+        "en": "“{question}” ends where the time was up.",
+        "zh": "“{question}”在时间用完处中断。",
     },
-    "time_cut": {
-        "en": "“{question}” quotes its sources: the time was up before it was written.",
-        "zh": "“{question}”直接引用来源：撰写之前时间已到。",
-    },
-    "model_failed": {
-        "en": "“{question}” quotes its sources: the language model failed ({reason}).",
-        "zh": "“{question}”直接引用来源：语言模型出错（{reason}）。",
-    },
-    "not_summed_up": {"en": "There is no summary: {reason}", "zh": "没有总结：{reason}"},
     "cut_off": {
         "en": "“{question}” ends where the tokens for a section did.",
         "zh": "“{question}”在每节的词元上限处中断。",
     },
     "uncited": {"en": "“{question}” names no source.", "zh": "“{question}”没有注明来源。"},
-    "plan_failed": {
-        "en": "The questions were derived from the query: the language model did not plan them ({reason}).",
-        "zh": "语言模型未能制定计划（{reason}），问题由查询直接得出。",
-    },
     "canceled": {
         "en": "The research was canceled here: what follows was not written.",
         "zh": "研究在此处被取消：后面的内容没有写完。",
@@ -72,9 +59,34 @@ _NOTES: dict[str, dict[Language, str]] = {
 }
 
 
+# Why the language model has not written something, and what there is in its place.
+_REASONS: dict[str, dict[Language, str]] = {
+    "tokens_cut": {"en": "the budget of {budget} tokens did not allow more", "zh": "{budget} 个词元的预算不够"},
+    "time_cut": {"en": "the time was up", "zh": "时间已到"},
+    "model_failed": {"en": "the language model failed ({reason})", "zh": "语言模型出错（{reason}）"},
+}
+_INSTEAD: dict[str, dict[Language, str]] = {
+    "plan": {"en": "The questions were derived from the query: {why}.", "zh": "问题由查询直接得出：{why}。"},
+    "section": {"en": "“{question}” quotes its sources: {why}.", "zh": "“{question}”直接引用来源：{why}。"},
+    "summary": {"en": "There is no summary: {why}.", "zh": "没有总结：{why}。"},
+}
+_CODES = {"plan": "plan_failed", "summary": "not_summed_up"}  # of a section it is that of the reason
+
+WAITING: dict[Language, str] = {
+    "en": "Waiting for the language model, which does not answer: next try in {seconds} s.",
+    "zh": "语言模型没有响应，正在等待：{seconds} 秒后重试。",
+}
+
+
 def note(code: str, language: Language, **values: object) -> Note:
     """Return a note in words; the values are what its text names."""
     return Note(code=code, text=_NOTES[code][language].format(**values))
+
+
+def unwritten(what: str, code: str, language: Language, **values: object) -> Note:
+    """Return a note on what the model has not written, `plan`, `section` or `summary`, for the reason of that code."""
+    why = _REASONS[code][language].format(**values)
+    return Note(code=_CODES.get(what, code), text=_INSTEAD[what][language].format(why=why, **values))
 
 
 def told(code: str, language: Language, **values: object) -> str:

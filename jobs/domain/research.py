@@ -47,7 +47,8 @@ class ResearchArgs(BaseModel):
 
 
 class Source(BaseModel):
-    """Where a passage stands: on a page of the web, or on a page of a document. `page` is of a document or a PDF."""
+    """Where a passage stands: on a page of the web, or in a document. `page` is that of a PDF, or of a
+    document of several."""
 
     model_config = ConfigDict(frozen=True)
 

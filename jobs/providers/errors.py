@@ -29,6 +29,13 @@ class ProviderTimeout(ProviderError):
     retryable = True
 
 
+class DeadlinePassed(ProviderTimeout):
+    """The time that there was for this is up."""
+
+    code = "deadline_passed"
+    retryable = False
+
+
 class ProviderBusy(ProviderError):
     """The service asked to be called less often."""
 

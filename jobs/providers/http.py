@@ -62,26 +62,26 @@ class Endpoint:
         self._pid = 0
         self._lock = Lock()
 
-    def post(self, path: str, body: Any) -> Any:
-        """Post JSON and return the JSON of the answer, within `timeout` seconds in all.
+    def post(self, path: str, body: Any, within: float | None = None) -> Any:
+        """Post JSON and return the JSON of the answer, within `timeout` seconds in all, or `within`, if that is less.
 
         Raises:
             ProviderError: of the kind that tells whether trying again can help.
         """
-        with self._answer("POST", path, json=body) as response:
+        with self._answer("POST", path, within, json=body) as response:
             return _json_of(response)
 
-    def get(self, path: str, params: Mapping[str, str]) -> Any:
-        """Return the JSON that a GET brings, within `timeout` seconds in all. Raises as `post` does."""
-        with self._answer("GET", path, params=params) as response:
+    def get(self, path: str, params: Mapping[str, str], within: float | None = None) -> Any:
+        """Return the JSON that a GET brings, in the time that `post` has. Raises as that does."""
+        with self._answer("GET", path, within, params=params) as response:
             return _json_of(response)
 
-    def stream(self, path: str, body: Any) -> Iterator[Any]:
-        """Post JSON and yield each JSON event of the answer's stream as it comes, within `timeout` seconds in all.
+    def stream(self, path: str, body: Any, within: float | None = None) -> Iterator[Any]:
+        """Post JSON and yield each JSON event of the answer's stream as it comes, in the time that `post` has.
 
         An answer that is no stream, but JSON, is the only event. `DONE` comes last, if the stream says that it is over.
         """
-        with self._answer("POST", path, json=body) as response:
+        with self._answer("POST", path, within, json=body) as response:
             if response.headers.get("Content-Type", "").startswith("application/json"):
                 yield _json_of(response)
                 yield DONE
@@ -94,10 +94,11 @@ class Endpoint:
                     return
 
     @contextmanager
-    def _answer(self, method: str, path: str, **content: Any) -> Iterator["httpx2.Response"]:
+    def _answer(self, method: str, path: str, within: float | None, **content: Any) -> Iterator["httpx2.Response"]:
         import httpx2
 
-        end = time.monotonic() + self.timeout
+        seconds = self.timeout if within is None else min(self.timeout, within)
+        end = time.monotonic() + seconds
         try:
             response = self._send(method, path, end, content)
             with closing(response):
@@ -105,7 +106,7 @@ class Endpoint:
                 _check(response)
                 yield response
         except httpx2.TimeoutException as error:
-            raise ProviderTimeout(f"The service did not answer within {self.timeout:g} s.") from error
+            raise ProviderTimeout(f"The service did not answer within {seconds:.3g} s.") from error
         except httpx2.RemoteProtocolError as error:
             raise ProviderNonsense("The service does not speak HTTP.") from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:

@@ -28,7 +28,8 @@ class Completion:
 
 
 class LanguageModel(Protocol):
-    """What every language model offers."""
+    """What every language model offers. A call takes the time that is set for all of them, or `within` seconds, if that
+    is less."""
 
     @property
     def model(self) -> str:
@@ -41,10 +42,18 @@ class LanguageModel(Protocol):
         max_tokens: int = 512,
         temperature: float = 0.0,
         schema: Mapping[str, Any] | None = None,
+        within: float | None = None,
     ) -> Completion:
         """Return the model's answer, as JSON of the `schema` if one is given. May raise a `ProviderError`."""
 
-    def stream(self, messages: Sequence[Message], *, max_tokens: int = 512, temperature: float = 0.0) -> "Writing":
+    def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int = 512,
+        temperature: float = 0.0,
+        within: float | None = None,
+    ) -> "Writing":
         """Return the model's answer in pieces as it is written. May raise a `ProviderError`, also half-way."""
 
 
@@ -107,6 +116,7 @@ class OpenAIModel:
         max_tokens: int = 512,
         temperature: float = 0.0,
         schema: Mapping[str, Any] | None = None,
+        within: float | None = None,
     ) -> Completion:
         """Return the model's answer. An endpoint may pass over the `schema`: check what it says.
 
@@ -116,7 +126,7 @@ class OpenAIModel:
         body = self._body(messages, max_tokens, temperature)
         if schema is not None:
             body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema)}}
-        answer = self._endpoint.post("chat/completions", body)
+        answer = self._endpoint.post("chat/completions", body, within)
         try:
             text = answer["choices"][0]["message"]["content"]
             usage = answer.get("usage") or {}
@@ -127,7 +137,14 @@ class OpenAIModel:
             raise ProviderNonsense("The model's answer holds no text.")
         return Completion(_clean(text), *counts)
 
-    def stream(self, messages: Sequence[Message], *, max_tokens: int = 512, temperature: float = 0.0) -> Writing:
+    def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int = 512,
+        temperature: float = 0.0,
+        within: float | None = None,
+    ) -> Writing:
         """Return the model's answer in pieces as it is written; nothing is asked before the first one is taken.
 
         Raises:
@@ -135,7 +152,7 @@ class OpenAIModel:
         """
         body = self._body(messages, max_tokens, temperature)
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-        return Writing(self._endpoint.stream("chat/completions", body))
+        return Writing(self._endpoint.stream("chat/completions", body, within))
 
     def _body(self, messages: Sequence[Message], max_tokens: int, temperature: float) -> dict[str, Any]:
         turns = [{"role": message.role, "content": _clean(message.content)} for message in messages]

@@ -45,8 +45,8 @@ class PageReader:
         self._headers = {"User-Agent": agent, "Accept": _ACCEPT}
         self._max_bytes = max_bytes
 
-    def read(self, url: str) -> WebPage:
-        """Return a page's text.
+    def read(self, url: str, within: float | None = None) -> WebPage:
+        """Return a page's text. It is fetched in the time that each page has, or `within` seconds, if that is less.
 
         Raises:
             UrlNotAllowed, RobotsRefused: it is not to be read.
@@ -59,6 +59,7 @@ class PageReader:
             max_bytes=self._max_bytes,
             media_types=frozenset(_READABLE),
             permit=self._robots.check,
+            within=within,
         )
         _check(found)
         media_type = _READABLE[found.media_type]

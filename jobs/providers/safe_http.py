@@ -141,24 +141,27 @@ class SafeClient:
         max_bytes: int,
         media_types: frozenset[str] = frozenset(),
         permit: Permit | None = None,
+        within: float | None = None,
     ) -> Fetched:
         """Get a page, whatever its status, over up to 5 redirects, each of which is checked as the URL itself.
 
         `permit` is asked before each of these URLs is called. No more than `max_bytes` are read or unpacked, and
-        nothing of what is none of the `media_types`, if any are given.
+        nothing of what is none of the `media_types`, if any are given. It may take the time of a call, or `within`
+        seconds, if that is less.
 
         Raises:
             UrlNotAllowed: the URL, or one that it leads to, may not be called.
             ProviderError: a host could not be reached, did not answer in time, or redirects too often.
         """
-        end = time.monotonic() + self._timeout
+        seconds = self._timeout if within is None else min(self._timeout, within)
+        end = time.monotonic() + seconds
         for _ in range(MAX_REDIRECTS + 1):
             parsed = _parse(url)
             _port(parsed)
             if permit:
                 permit(str(parsed))
             with (
-                _spoken_plainly(self._timeout),
+                _spoken_plainly(seconds),
                 self._answer("GET", parsed, end, {**headers, "Accept-Encoding": ACCEPTED_ENCODING}) as response,
             ):
                 if not _is_redirect(response):
@@ -232,7 +235,7 @@ def _spoken_plainly(seconds: float) -> Iterator[None]:
     try:
         yield
     except httpx2.TimeoutException as error:
-        raise ProviderTimeout(f"The host did not answer within {seconds:g} s.") from error
+        raise ProviderTimeout(f"The host did not answer within {seconds:.3g} s.") from error
     except httpx2.RemoteProtocolError as error:
         raise ProviderNonsense("The host does not speak HTTP.") from error
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:

@@ -28,8 +28,9 @@ class Found:
 class WebSearch(Protocol):
     """What every web search offers."""
 
-    def search(self, query: str, *, limit: int = 10, language: str = "") -> list[Found]:
-        """Return the best pages for a query. May raise a `ProviderError`."""
+    def search(self, query: str, *, limit: int = 10, language: str = "", within: float | None = None) -> list[Found]:
+        """Return the best pages for a query, `within` seconds, if that is less than a search has. May raise a
+        `ProviderError`."""
 
 
 def build_web_search(url: str, *, key: str = "", timeout: float = 15.0) -> WebSearch | None:
@@ -46,14 +47,14 @@ class SearxSearch:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
 
-    def search(self, query: str, *, limit: int = 10, language: str = "") -> list[Found]:
+    def search(self, query: str, *, limit: int = 10, language: str = "", within: float | None = None) -> list[Found]:
         """Return the best pages for a query, each address once; `language` is a code such as `zh`, empty for any.
 
         Raises:
             ProviderError: the service failed, was too slow, or does not answer in that form.
         """
         asked = {"q": query[:MAX_QUERY_CHARS], "format": "json"} | ({"language": language} if language else {})
-        answer = self._endpoint.get("search", asked)
+        answer = self._endpoint.get("search", asked, within)
         results = answer.get("results") if isinstance(answer, dict) else None
         if not isinstance(results, list):
             raise ProviderNonsense("The search's answer holds no results.")

@@ -6,7 +6,7 @@ attempt, or one that was taken for dead and is not, adds nothing twice.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 from uuid import uuid4
@@ -233,6 +233,12 @@ class DocumentStore:
         """Return which of these files some row names."""
         with self._database.read() as connection:
             return set(connection.execute(select(documents.c.blob).where(documents.c.blob.in_(names))).scalars())
+
+    def of_one_page(self, tenant: str, ids: Collection[int]) -> set[int]:
+        """Return those of a tenant's documents that have one page only."""
+        which = (documents.c.tenant == tenant) & documents.c.id.in_(ids) & (documents.c.page_count == 1)
+        with self._database.read() as connection:
+            return set(connection.execute(select(documents.c.id).where(which)).scalars())
 
     def _change(self, which: ColumnElement[bool], values: Mapping[str, Any]) -> bool:
         with self._database.write() as connection:

@@ -57,6 +57,12 @@ class ResearchStore:
         with self._database.write() as connection:
             inserted(connection, research, row)
 
+    def entitle(self, tenant: str, research_id: str, title: str) -> None:
+        """Record what it is called, as soon as that is planned."""
+        mine = (research.c.tenant == tenant) & (research.c.id == research_id)
+        with self._database.write() as connection:
+            connection.execute(update(research).where(mine).values(title=title))
+
     def end(self, tenant: str, research_id: str, status: str, content: Content, *, title: str, tokens: int) -> bool:
         """Record what came of it. Returns False, and changes nothing, if it has completed before or was deleted."""
         values: dict[str, Any] = {"status": status, "title": title, "tokens": tokens, "ended_at": datetime.now(UTC)}

@@ -213,6 +213,7 @@ def test_canceled_it_keeps_what_was_written_and_says_so(
     assert kept["status"] == "canceled"
     assert kept["report"] == reader.text
     assert kept["report"].endswith("The research was canceled here: what follows was not written.\n")
+    assert kept["tokens"] >= 12, "the plan's are counted"
     assert ask(stack).headers["X-Task-ID"] != task
 
 

@@ -11,11 +11,13 @@ import pytest
 from redis import Redis
 
 from config import load_config
-from jobs.calling import AnswerUnfit, Call, NoModel, ask, complete, lost_tokens, write
+from jobs.calling import AnswerUnfit, Call, NoModel, ask, complete, lost_tokens, used_tokens, write
 from jobs.core.context import JobContext
 from jobs.core.errors import Postponed, kind_of
+from jobs.core.events import read_events
 from jobs.domain.agents import REVIEW_QUESTIONS, SUMMARIZE, AssistantInput, ReviewInput, TextInput, get_agent
 from jobs.providers.errors import (
+    DeadlinePassed,
     ProviderBusy,
     ProviderError,
     ProviderMisconfigured,
@@ -93,6 +95,7 @@ def test_what_failed_for_now_is_tried_again_and_counted_once(
     assert complete(ctx, CALL).text == "好"
     complete(ctx, CALL)  # as a job that runs again does
     assert used(services) == (1, 9, 2)
+    assert job_client(services).steps("acme", "j") == {}  # what is counted is no step
 
 
 def test_five_attempts_are_all(ctx: JobContext, services: Services, server: Server) -> None:
@@ -132,10 +135,15 @@ def test_what_can_get_better_is_retryable(error: ProviderError) -> None:
 def test_an_endpoint_that_is_down_is_waited_for_without_a_worker(
     ctx: JobContext, services: Services, server: Server
 ) -> None:
-    """Five failures in a row open the breaker; the job comes back when one call may try. Nobody asks meanwhile."""
+    """Five failures in a row open the breaker; the job comes back when one call may try. Nobody asks meanwhile, and
+    watchers are told, at the percent where it is."""
     server.script = status(503)
+    ctx.progress(40, "Writing.")
     with pytest.raises(Postponed) as left:
         complete(ctx, CALL)
+    [*_, told] = read_events(services.redis, "acme", "j")
+    assert (told.kind, told.data["percent"]) == ("progress", 40)
+    assert told.data["message"].startswith("Waiting for the language model, which does not answer: next try in ")
     assert 50 < left.value.seconds <= 60
     assert services.model_gate.state().breaker == "open"
     with pytest.raises(Postponed):
@@ -157,7 +165,7 @@ def test_to_wait_at_the_gate_takes_nothing_off_the_time_for_attempts(
     ctx: JobContext, services: Services, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What fails for now is tried again also by a job that had to wait for its turn for long."""
-    monkeypatch.setattr("jobs.calling.MAX_SECONDS", 0.5)
+    monkeypatch.setattr("jobs.trying.MAX_SECONDS", 0.5)
     server.script = in_turn(status(503), reply("好"))
     with ExitStack() as others, ThreadPoolExecutor(1) as pool:
         for _ in range(services.config.agent_concurrency):
@@ -175,6 +183,19 @@ def test_after_its_deadline_nothing_is_tried_again(ctx: JobContext, server: Serv
     with pytest.raises(ProviderUnavailable):
         complete(ctx, replace(CALL, deadline=time.time() + 0.9))
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("hanging", [Exchange.hang, Exchange.trickle])
+def test_a_try_ends_at_the_deadline(ctx: JobContext, services: Services, server: Server, hanging: Answers) -> None:
+    """Long before the time that a call has; that says nothing against the endpoint, and no other try begins."""
+    server.script = hanging
+    with pytest.raises(DeadlinePassed):
+        complete(ctx, replace(CALL, deadline=time.time() + 0.3))
+    with pytest.raises(DeadlinePassed):
+        complete(ctx, replace(CALL, deadline=time.time() - 1))
+    assert len(server.requests) == 1
+    assert services.model_gate.state().failures == 0
+    assert kind_of(DeadlinePassed()) == "NON_RETRYABLE"
 
 
 def test_tokens_are_counted_where_the_endpoint_gives_none(ctx: JobContext, services: Services, server: Server) -> None:
@@ -217,6 +238,23 @@ def test_an_answer_is_written_piece_by_piece_and_anew_if_it_breaks_off(
     asked, said = count_tokens(MESSAGES[0].content), count_tokens("断")
     assert used(services) == (2, 4 + asked, 2 + said)  # what broke off has used tokens, too
     assert lost_tokens(context(services)) == asked + said  # also in the job's next attempt
+
+
+class Stopped(BaseException): ...
+
+
+class Torn(Paper):
+    def write(self, piece: str) -> None:
+        raise Stopped
+
+
+def test_an_answer_that_a_stop_cuts_off_is_counted(ctx: JobContext, services: Services, server: Server) -> None:
+    """By our own count, once the model has said something."""
+    server.script = lambda exchange: exchange.events({"choices": [{"delta": {"content": "好"}}]}, "[DONE]")
+    with pytest.raises(Stopped):
+        write(ctx, CALL, Torn())
+    assert used(services)[0] == 1
+    assert used_tokens(ctx) == lost_tokens(ctx) == count_tokens(MESSAGES[0].content) + count_tokens("好")
 
 
 def test_an_agents_answer_has_the_form_of_its_output(ctx: JobContext, server: Server) -> None:

@@ -28,6 +28,7 @@ from webapp.responses import (
     accepted,
     decode_cursor,
     encode_cursor,
+    header_value,
     job_links,
     row_id,
 )
@@ -159,7 +160,7 @@ def _answer(view: JobView, agent: str) -> Answer[shapes.AgentReply] | ProblemAns
         failed.headers["X-Task-ID"] = view.id
         return failed
     reply: Answer[Any] = Answer({"agent": agent, **view.result, "task_id": view.id, "links": job_links(view.id)})
-    reply.headers["X-Model-Name"] = view.result["model"]
+    reply.headers["X-Model-Name"] = header_value(view.result["model"])
     reply.headers["X-Task-ID"] = view.id
     return reply
 

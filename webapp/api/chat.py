@@ -19,7 +19,7 @@ from webapp.errors import broken_off
 from webapp.extension import offstage
 from webapp.openapi.describing import describe
 from webapp.requests import Moment, Storable
-from webapp.responses import MAX_PAGE, Answer, EventStream, decode_cursor, encode_cursor, row_id
+from webapp.responses import MAX_PAGE, Answer, EventStream, decode_cursor, encode_cursor, header_value, row_id
 from webapp.shapes import chat as shapes
 
 bp = APIBlueprint("chat", __name__, abp_tags=[Tag(name="chat", description="Chat, history, statistics")])
@@ -74,11 +74,11 @@ def send_message(body: ChatBody) -> Answer[shapes.Reply] | EventStream:
         exchange = Chat(app.services, app.client, asked)
         stream = Response(_frames(exchange, asked, as_given(body.user_id)), 200, mimetype="text/event-stream")
         stream.headers.update({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        stream.headers["X-Model-Name"] = exchange.reply.model
+        stream.headers["X-Model-Name"] = header_value(exchange.reply.model)
         return stream
     reply = chat(app.services, app.client, asked)
     answer = Answer(reply_json(reply, asked, as_given(body.user_id)))
-    answer.headers["X-Model-Name"] = reply.model
+    answer.headers["X-Model-Name"] = header_value(reply.model)
     answer.headers["X-Task-ID"] = reply.task_id
     return answer
 

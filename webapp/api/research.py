@@ -2,22 +2,31 @@
 
 import unicodedata
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from flask import Response, abort, g, request
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from jobs.core.events import FROM_START, is_event_id
 from jobs.domain.research import LEAST_TOKENS, MAX_QUESTIONS, Language, ResearchArgs, language_of
-from jobs.research import forget, model_of, start, uses_web
+from jobs.research import RUN_SECONDS, forget, model_of, start, uses_web
 from webapp.api.jobs import EventsQuery, ListQuery
 from webapp.api.users import UserId
 from webapp.extension import offstage
 from webapp.idempotency import stable_id
 from webapp.openapi.describing import describe
 from webapp.requests import Storable, StoredId
-from webapp.research import events, links, listed_json, look, run_json, status_of
+from webapp.research import events, listed_json, look, run_json, started_json, status_of
 from webapp.responses import (
     MAX_PAGE,
     Accepted,
@@ -28,6 +37,7 @@ from webapp.responses import (
     accepted,
     decode_cursor,
     encode_cursor,
+    header_value,
     row_id,
 )
 from webapp.shapes import research as shapes
@@ -35,7 +45,10 @@ from webapp.webhooks import checked
 
 bp = APIBlueprint("research", __name__, abp_tags=[Tag(name="research", description="Reports from many sources")])
 
+MIN_QUERY_CHARS = 2
+MAX_DOCUMENTS = 20
 MAX_RESULTS = 10
+MAX_MINUTES = RUN_SECONDS // 60
 MAX_SECTION_TOKENS = 4096
 DocumentId = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Markdown = Annotated[Response, Media(("text/markdown",))]
@@ -47,12 +60,29 @@ def _plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def _in_utc(time: datetime) -> datetime:
-    """Return a time in the form in which equal ones are equal. Raises ValueError for one that no zone can have."""
+def _long_enough(query: str) -> str:
+    if len(query) < MIN_QUERY_CHARS:
+        raise ValueError(f"a query has at least {MIN_QUERY_CHARS} characters")
+    return query
+
+
+def _still_to_come(time: datetime) -> datetime:
+    """Return a time in the form in which equal ones are equal. Raises ValueError for one that is over, or that no zone
+    can have."""
     try:
-        return time.astimezone(UTC)
+        time = time.astimezone(UTC)
     except OverflowError:
         raise ValueError("this time is out of range") from None
+    if time <= datetime.now(UTC):
+        raise ValueError("this time is over")
+    return time
+
+
+def _choice_of_documents(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return check(value)
+    except ValidationError:  # which names the ways to say it, not what was said
+        raise ValueError(f"it is true, false, or a list of 1 to {MAX_DOCUMENTS} ids of documents") from None
 
 
 class AiConfig(BaseModel):
@@ -71,7 +101,10 @@ class SearchConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    documents: bool | Annotated[list[DocumentId], Field(min_length=1, max_length=20)] = True
+    documents: Annotated[
+        bool | Annotated[list[DocumentId], Field(min_length=1, max_length=MAX_DOCUMENTS)],
+        WrapValidator(_choice_of_documents),
+    ] = True
     web: bool | None = None
     breadth: int = Field(default=4, ge=1, le=MAX_QUESTIONS)
     results: int = Field(default=5, ge=1, le=MAX_RESULTS)
@@ -84,8 +117,8 @@ class Budget(BaseModel):
 
     tokens: int | None = Field(default=None, ge=1, le=10_000_000)
     searches: int | None = Field(default=None, ge=1, le=2 * MAX_QUESTIONS)
-    minutes: float | None = Field(default=None, gt=0, le=24 * 60, allow_inf_nan=False)
-    deadline: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None
+    minutes: float | None = Field(default=None, gt=0, le=MAX_MINUTES, allow_inf_nan=False)
+    deadline: Annotated[AwareDatetime, AfterValidator(_still_to_come)] | None = None
 
 
 class ResearchBody(BaseModel):
@@ -93,7 +126,13 @@ class ResearchBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    query: Annotated[str, Field(max_length=4000), Storable, AfterValidator(_plain), Field(min_length=2)]
+    query: Annotated[
+        str,
+        Field(max_length=4000, json_schema_extra={"minLength": MIN_QUERY_CHARS}),
+        Storable,
+        AfterValidator(_plain),
+        AfterValidator(_long_enough),
+    ]
     ai_config: AiConfig = Field(default_factory=AiConfig)
     search_config: SearchConfig = Field(default_factory=SearchConfig)
     budget: Budget = Field(default_factory=Budget)
@@ -109,7 +148,7 @@ class ResearchPath(BaseModel):
 
 
 class ResearchQuery(ListQuery):
-    """`q`: what stands in the query or the title."""
+    """`q`: what stands in the query or the title; the text of reports is not looked through."""
 
     q: Annotated[str, Storable] | None = Field(default=None, max_length=200)
 
@@ -124,9 +163,9 @@ def start_research(body: ResearchBody) -> Accepted[shapes.ResearchStarted] | Eve
     if request.accept_mimetypes.best_match(["application/json", "text/event-stream"]) == "text/event-stream":
         response = events(app, g.tenant, view.id, after)
     else:
-        response = accepted(view.id, id=view.id, query=args.query, model=args.model, research=links(view.id))
+        response = accepted(view.id, **started_json(args, view))
     response.headers["X-Task-ID"] = view.id
-    response.headers["X-Model-Name"] = args.model
+    response.headers["X-Model-Name"] = header_value(args.model)
     return response
 
 
@@ -148,7 +187,7 @@ def get_research(path: ResearchPath) -> Answer[shapes.Research]:
     run = look(offstage(), g.tenant, path.research_id)
     response = Answer(run_json(run))
     response.headers["X-Task-ID"] = run.kept.id
-    response.headers["X-Model-Name"] = run.kept.model
+    response.headers["X-Model-Name"] = header_value(run.kept.model)
     return response
 
 

@@ -30,7 +30,7 @@ TAKEN = {
 SENT = {
     "X-Request-ID": _sent("The id of this request: its own, if it sent a good one."),
     "X-Task-ID": _sent("The id of the job, where there is one."),
-    "X-Model-Name": _sent("Who wrote the answer."),
+    "X-Model-Name": _sent("Which model wrote the answer; what is not printable ASCII is percent-encoded."),
     "Location": _sent("Where it is.", format="uri-reference"),
     "Retry-After": _sent("In how many seconds to look, or to try, again.", type="integer"),
     "ETag": _sent("Which state of the canvas this is."),

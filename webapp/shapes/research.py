@@ -25,11 +25,13 @@ class ResearchLinks(TypedDict):
 
 
 class ResearchStarted(Started):
-    """Research that was started, or joined."""
+    """Research that was started, or joined: then it is older than the request, and may have ended."""
 
     id: str
     query: str
     model: str
+    status: ResearchStatus
+    created_at: Time
     research: ResearchLinks
 
 

@@ -34,16 +34,19 @@ local function cancel_waiting(prefix, job, cause, iso, now)
   redis.call('HSET', job.key, 'status', 'canceled', 'ended_at', iso)
   if cause then redis.call('HSET', job.key, 'offstage_cause', cause) end
   redis.call('ZADD', prefix .. ':canceled:' .. queue, now, id)
-  local events = 'offstage:' .. job.tenant .. ':events:' .. id
-  local said = cause and '{"state":"canceled","error":' .. cause .. '}' or '{"state":"canceled"}'
-  redis.call('XADD', events, '*', 'kind', 'end', 'data', said)
-  shrink(events, job.ttl)
+  if job.hook then
+    redis.call('SADD', 'offstage:untold', id)  -- who tells its capability tells its watchers then
+  else
+    local events = 'offstage:' .. job.tenant .. ':events:' .. id
+    local said = cause and '{"state":"canceled","error":' .. cause .. '}' or '{"state":"canceled"}'
+    redis.call('XADD', events, '*', 'kind', 'end', 'data', said)
+    shrink(events, job.ttl)
+  end
   if job.has_parents then redis.call('DEL', dependencies_of(prefix, id)) end
   if job.ttl > 0 then
     redis.call('EXPIRE', job.key, job.ttl)
     if status == 'deferred' then redis.call('EXPIRE', 'offstage:' .. job.tenant .. ':state:' .. id, job.ttl) end
   end
-  if job.hook then redis.call('SADD', 'offstage:untold', id) end
   start_deliveries(prefix, job.tenant, id, 'canceled', iso, now)
   if job.batch then member_ended(prefix, job.tenant, job.batch, job.index, 'canceled', job.started, iso, now) end
 end

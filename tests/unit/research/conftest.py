@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 from redis import Redis
 
 from config import load_config
@@ -22,10 +23,13 @@ from jobs.services import Services, build_services
 from jobs.stores.documents import DocumentStore
 from jobs.stores.research import Research
 from jobs.stores.search import SearchIndex
+from tests.described import held_to_description
 from tests.fakes import job_client, make_due, run_jobs
 from tests.library import WordEncoder, add_document, embed_all
 from tests.model_server import ModelServer, model_server
 from tests.small_web import SmallWeb, small_web
+from tests.unit.research.asking import ENTRY, OTHER_ENTRY
+from webapp import create_app
 
 TENANT = "acme"
 PAGES = {
@@ -146,3 +150,25 @@ def with_document(desk: Desk) -> int:
     number = add_document(desk.services.database, search, DOCUMENT, tenant=TENANT, name="睡眠.txt")
     embed_all(search, TENANT)
     return number
+
+
+@pytest.fixture
+def answers_are_as_described() -> Iterator[None]:
+    """Every answer in these tests is as `/openapi.json` says."""
+    with held_to_description():
+        yield
+
+
+@pytest.fixture
+def services(make_desk: Callable[..., Desk]) -> Services:
+    """With a document, and neither model nor web."""
+    desk = make_desk(api_keys=f"{ENTRY},{OTHER_ENTRY}")
+    with_document(desk)
+    return desk.services
+
+
+@pytest.fixture
+def client(services: Services) -> Iterator[FlaskClient]:
+    app = create_app(services=services)
+    yield app.test_client()
+    app.extensions["offstage"].streams.close()

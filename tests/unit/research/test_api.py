@@ -1,82 +1,20 @@
 """Research over HTTP: what is asked for, what comes back, and to whom."""
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from pypdf import PdfReader
-from redis import Redis
-from werkzeug.test import TestResponse
 
-from jobs.core.keys import events as stream
 from jobs.services import Services
-from tests.described import held_to_description
 from tests.fakes import run_jobs
-from tests.unit.research.conftest import Desk, with_document
+from tests.unit.research.asking import ENTRY, MINE, THEIRS, done, post
+from tests.unit.research.conftest import Desk
 from webapp import create_app
-from webapp.auth import new_key
 
-KEY, ENTRY = new_key("acme")
-OTHER, OTHER_ENTRY = new_key("other")
-QUERY = "How does sleep affect memory?"
-MINE = {"Authorization": f"Bearer {KEY}"}
-THEIRS = {"Authorization": f"Bearer {OTHER}"}
-LIVE = {"Accept": "text/event-stream"}
-
-
-@pytest.fixture(autouse=True)
-def answers_are_as_described() -> Iterator[None]:
-    """Every answer in these tests is as `/openapi.json` says."""
-    with held_to_description():
-        yield
-
-
-@pytest.fixture
-def services(make_desk: Callable[..., Desk]) -> Services:
-    """With a document, and neither model nor web."""
-    desk = make_desk(api_keys=f"{ENTRY},{OTHER_ENTRY}")
-    with_document(desk)
-    return desk.services
-
-
-@pytest.fixture
-def client(services: Services) -> Iterator[FlaskClient]:
-    app = create_app(services=services)
-    yield app.test_client()
-    app.extensions["offstage"].streams.close()
-
-
-def post(client: FlaskClient, headers: dict[str, str] = MINE, **body: Any) -> TestResponse:
-    return client.post("/research", json={"query": QUERY} | body, headers=headers)
-
-
-def done(client: FlaskClient, services: Services, **body: Any) -> str:
-    """Ask for research, have it done, and return its id."""
-    accepted = post(client, **body)
-    assert accepted.status_code == 202, accepted.json
-    run_jobs(services)
-    return str(accepted.json["task_id"])  # type: ignore[index]
-
-
-def frames(response: TestResponse) -> list[tuple[str, Any, str]]:
-    """Return kind, data and id of the events of a stream that ends."""
-    found = []
-    for block in response.get_data(as_text=True).split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
-        if "data" in fields:
-            found.append((fields["event"], json.loads(fields["data"]), fields.get("id", "")))
-    return found
-
-
-def text_of(events: list[tuple[str, Any, str]]) -> str:
-    pieces: list[str] = []
-    for kind, data, _ in events:
-        if kind == "output":
-            pieces[data["n"] :] = [data["text"]]
-    return "".join(pieces)
+pytestmark = pytest.mark.usefixtures("answers_are_as_described")
 
 
 def test_what_is_asked_for_is_accepted_and_done_offstage(client: FlaskClient, services: Services) -> None:
@@ -100,6 +38,17 @@ def test_what_is_asked_for_is_accepted_and_done_offstage(client: FlaskClient, se
     assert after["sources"][0] == {
         "number": 1, "title": "睡眠.txt", "url": None, "document_id": 1, "page": 1,
     }  # fmt: skip
+
+
+def test_a_model_of_any_name_is_named_in_the_header(make_desk: Callable[..., Desk]) -> None:
+    """Percent-encoded where a header could not hold it; bodies have it as it is."""
+    desk = make_desk(api_keys=ENTRY, llm_url="http://127.0.0.1:9", llm_model="小模型")
+    client = create_app(services=desk.services).test_client()
+    accepted = post(client)
+    task = accepted.json["task_id"]  # type: ignore[index]
+    for answer in (accepted, client.get(f"/research/{task}", headers=MINE)):
+        assert answer.headers["X-Model-Name"] == "%E5%B0%8F%E6%A8%A1%E5%9E%8B"
+        assert answer.json["model"] == "小模型"  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
@@ -141,6 +90,40 @@ def test_another_request_is_another_task(client: FlaskClient, other: dict[str, A
     assert post(client).json["task_id"] != post(client, **other).json["task_id"]  # type: ignore[index]
 
 
+def test_who_joins_is_told_what(client: FlaskClient, services: Services) -> None:
+    """Its status, and since when it is there; the same from the first request on."""
+    first = post(client).json
+    assert first is not None
+    assert first["status"] == "queued"
+    run_jobs(services)
+    again = post(client).json
+    assert again is not None
+    assert (again["task_id"], again["status"]) == (first["task_id"], "completed")
+    assert again["created_at"] == first["created_at"]
+    assert post(client, fresh=True).json["created_at"] > first["created_at"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "says"),
+    [
+        ({"query": ""}, "query", "at least 2 characters"),
+        ({"search_config": {"documents": []}}, "search_config.documents", "1 to 20 ids of documents"),
+        ({"search_config": {"documents": "all"}}, "search_config.documents", "true, false, or a list"),
+        ({"budget": {"deadline": "2020-01-01T00:00:00Z"}}, "budget.deadline", "this time is over"),
+        ({"budget": {"minutes": 31}}, "budget.minutes", "30"),
+    ],
+)
+def test_a_refusal_names_the_field_and_what_it_may_be(
+    client: FlaskClient, body: dict[str, Any], field: str, says: str
+) -> None:
+    """Once, in the client's own words for it."""
+    refused = post(client, **body).json
+    assert refused is not None
+    [error] = refused["errors"]
+    assert error["field"] == field
+    assert says in error["message"]
+
+
 def test_two_tenants_never_share(client: FlaskClient, services: Services) -> None:
     """The id alone gives nobody access: another's answers as one that is not there."""
     mine = done(client, services)
@@ -153,52 +136,6 @@ def test_two_tenants_never_share(client: FlaskClient, services: Services) -> Non
         assert (theirs.status_code, theirs.json["code"]) == (404, "research_not_found")
         assert {**theirs.json, "request_id": ""} == {**missing.json, "request_id": ""}
     assert client.get(f"/research/{mine}").status_code == 401
-
-
-def test_a_live_request_is_the_report_as_it_is_written(client: FlaskClient, services: Services) -> None:
-    """Events until the end; the text is the report's, and the headers name task and model."""
-    task = done(client, services)
-    live = post(client, MINE | LIVE)
-    assert live.mimetype == "text/event-stream"
-    assert (live.headers["X-Task-ID"], live.headers["X-Model-Name"]) == (task, "built-in")
-    found = frames(live)
-    assert (found[0][0], found[-1][0]) == ("status", "end")
-    report = client.get(f"/research/{task}/report.md", headers=MINE)
-    assert text_of(found) == report.get_data(as_text=True)
-    assert report.content_type == "text/markdown; charset=utf-8"
-
-
-def test_a_reader_goes_on_exactly_after_what_it_has(client: FlaskClient, services: Services) -> None:
-    """By header or query, of either route; who has seen the end gets 204."""
-    task = done(client, services)
-    found = frames(client.get(f"/research/{task}/events", headers=MINE))
-    ids = [event_id for _, _, event_id in found if event_id]
-    for n in (0, len(ids) // 2):
-        after = ids[n]
-        for again in (
-            client.get(f"/research/{task}/events", headers=MINE | {"Last-Event-ID": after}),
-            client.get(f"/research/{task}/events?after={after}", headers=MINE),
-            post(client, MINE | LIVE | {"Last-Event-ID": after}),
-        ):
-            assert [event_id for _, _, event_id in frames(again) if event_id] == ids[n + 1 :]
-    assert client.get(f"/research/{task}/events?after={ids[-1]}", headers=MINE).status_code == 204
-    assert client.get(f"/research/{task}/events?after=abc", headers=MINE).status_code == 400
-
-
-def test_a_report_whose_events_are_gone_is_sent_whole(
-    client: FlaskClient, services: Services, fake_redis: Redis
-) -> None:
-    """Also to a reader who had a part of it."""
-    task = done(client, services)
-    report = client.get(f"/research/{task}/report.md", headers=MINE).get_data(as_text=True)
-    for gone in ([stream("acme", task)], fake_redis.keys("*")):
-        fake_redis.delete(*gone)
-        for after in ("0-0", "17-3"):
-            found = frames(client.get(f"/research/{task}/events?after={after}", headers=MINE))
-            assert (text_of(found), found[-1][:2]) == (report, ("end", {"state": "completed"}))
-    view = client.get(f"/research/{task}", headers=MINE).json
-    assert view is not None
-    assert (view["status"], view["report"], len(view["messages"]) > 2) == ("completed", report, True)
 
 
 def test_a_paused_one_goes_on_and_a_canceled_one_begins_anew(client: FlaskClient, services: Services) -> None:

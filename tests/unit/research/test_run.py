@@ -137,37 +137,6 @@ def test_a_report_on_nothing_says_so(desk: Desk, web: SmallWeb) -> None:
     assert {note.code for note in result.notes} == {"nothing_found"}
 
 
-@pytest.mark.parametrize("tokens", [60, 150, 700, 2500])
-def test_a_budget_of_tokens_is_kept(desk: Desk, model: ModelServer, tokens: int) -> None:
-    """What would not fit is not asked for: the section quotes its sources, and the report says why."""
-    result = desk.research(documents=[], web=True, tokens=tokens)
-    assert result.tokens <= tokens
-    for body in model.bodies:
-        assert sum(len(message["content"]) / 5 for message in body["messages"]) + body["max_tokens"] <= tokens
-    cut = [note for note in result.notes if note.code in ("tokens_cut", "not_summed_up")]
-    assert bool(cut) == (tokens < 200)
-
-
-def test_a_budget_of_searches_is_kept(desk: Desk, web: SmallWeb) -> None:
-    """The report says how many were left out."""
-    result = desk.research(documents=[], web=True, searches=1)
-    assert web.searched.total() == 0
-    assert [note.text for note in result.notes if note.code == "searches_cut"] == [
-        "3 of 4 searches were left out: the budget allows 1."
-    ]
-
-
-@pytest.mark.parametrize(
-    "limit", [{"minutes": 1e-6}, {"deadline": datetime.now(UTC) - timedelta(hours=1)}], ids=["minutes", "deadline"]
-)
-def test_a_deadline_is_kept(desk: Desk, web: SmallWeb, model: ModelServer, limit: dict[str, Any]) -> None:
-    """Nothing is begun after it; what is there is reported, and what is not there named."""
-    result = desk.research(documents=[], web=True, **limit)
-    assert web.searched.total() == 0
-    assert {note.code for note in result.notes} == {"search_late"}
-    assert "was not looked up: the time was up" in desk.report()
-
-
 @pytest.mark.parametrize("plan", ["no JSON", '{"title": "x"}', "{}"])
 def test_a_plan_that_is_none_is_replaced(desk: Desk, model: ModelServer, plan: str) -> None:
     """By questions that follow from the query; it is noted."""
@@ -277,6 +246,8 @@ def test_canceled_it_keeps_what_was_written_and_says_so(desk: Desk, model: Model
     keep_partial(desk.context(), arguments(documents=[], web=True), CANCELED)
     kept = desk.kept()
     assert (kept.status, kept.content.error.code) == ("canceled", "canceled")  # type: ignore[union-attr]
+    assert kept.title == "Sleep and memory"
+    assert kept.tokens == 3 * 12  # of the plan and of two sections
     report = desk.report()  # which readers of the events have, too
     assert report.startswith("# Sleep and memory\n\n## How does sleep consolidate memory?\n\nSleep helps [1].")
     assert "## Sources\n\n1. Page /sleep." in report

@@ -12,6 +12,7 @@ from jobs.domain.research import Findings
 from jobs.providers.errors import ProviderError
 from jobs.research_sources import DocumentsArgs, SearchArgs, search_documents, search_web
 from tests.fakes import job_client
+from tests.library import add_document
 from tests.samples import pdf
 from tests.small_web import SmallWeb
 from tests.unit.research.conftest import TENANT, Desk, with_document
@@ -96,3 +97,14 @@ def test_after_its_time_nothing_is_searched(desk: Desk, web: SmallWeb, kind: typ
     """It says so."""
     late = search(desk, kind(**ask(until=time.time() - 1).model_dump()))
     assert (late.skipped, late.passages, web.searched.total()) == (True, [], 0)
+
+
+@pytest.mark.parametrize(("pages", "named"), [(["Sleep consolidates memory."], None), (["Sleep.", "Memory."], 1)])
+def test_only_a_document_of_several_pages_is_cited_by_page(
+    make_desk: Callable[..., Desk], pages: list[str], named: int | None
+) -> None:
+    """A text of one page has none to turn to."""
+    desk = make_desk()
+    add_document(desk.services.database, desk.services.search, pages, tenant=TENANT)
+    asked = DocumentsArgs(research_id=RESEARCH, question="Sleep", language="en", limit=5)
+    assert [passage.source.page for passage in search(desk, asked).passages] == [named]

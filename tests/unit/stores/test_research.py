@@ -53,6 +53,15 @@ def test_asked_for_twice_is_kept_once_and_a_completed_one_is_not_undone(store: R
     assert store.get("acme", "id of a").status == "completed"
 
 
+def test_it_has_its_title_as_soon_as_that_is_planned(store: ResearchStore) -> None:
+    """In its tenant only."""
+    add(store, "a")
+    store.entitle("other", "id of a", "theirs")
+    assert store.get("acme", "id of a").title == ""
+    store.entitle("acme", "id of a", "睡眠")
+    assert store.get("acme", "id of a").title == "睡眠"
+
+
 def test_lists_come_in_pages_without_contents(store: ResearchStore) -> None:
     """Newest first."""
     add(store, *"abcde")
