@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from rq.defaults import RQ_KEY_PREFIX
 
 from jobs.core import keys
 from jobs.core.client import JobClient
 from jobs.core.schedule import Scheduler
+from jobs.core.worker_parts.scripts import call
 from tests.integration.worker import kinds
 from tests.integration.worker.fleet import Fleet, eventually
 from tests.integration.worker.test_engine_jobs import TENANT, ended, worker
@@ -86,13 +88,12 @@ def test_children_are_paused_and_resumed_with_their_parent(redis: Redis, fleet: 
 def test_children_that_end_while_their_parent_is_paused_are_not_waited_for(
     redis: Redis, fleet: Fleet, client: JobClient
 ) -> None:
-    """The parent is paused alone, by its state, as if the word to a child had been lost."""
-    job_id = client.start("probe.fan_out", {"children": 1, "seconds": 0.3}, tenant=TENANT)
+    """The parent is paused alone, as if the word to a child had been lost."""
+    job_id = client.start("probe.fan_out", {"children": 1, "seconds": 1.5}, tenant=TENANT)
     worker(fleet)
-    eventually(lambda: client.get(TENANT, job_id).state == "waiting")
+    eventually(lambda: redis.llen(f"halves:{job_id}") == 1)
     [child] = [child.decode() for child in redis.smembers(keys.children(TENANT, job_id))]
-    client.pause(TENANT, job_id)
-    client.resume(TENANT, child)
+    assert call(redis, "pause", [], [RQ_KEY_PREFIX, job_id, keys.state(TENANT, job_id)])
     ended(redis, client, child)
     assert client.get(TENANT, job_id).state == "paused"
     client.resume(TENANT, job_id)
